@@ -1,0 +1,35 @@
+# make demo: the main job on the embedded PostgreSQL · make test: the tests · make check: format, lint, types, SQL, imports
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export RECSQL_DATA ?= $(abspath ../shared/data)
+
+.PHONY: install demo test check format clean
+
+install: $(VENV)/installed
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check torch==2.13.0
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo,offline-models,dev]'
+	touch $@
+
+demo: install
+	$(BIN)/recsql demo
+
+test: install
+	$(BIN)/python -m pytest
+
+check: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
+	$(BIN)/sqlfluff lint --dialect postgres sql --processes 2 --disable-progress-bar
+	$(BIN)/lint-imports
+
+format: install
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

@@ -1,0 +1,13 @@
+drop table recsql.entity_rejected;
+drop table recsql.entity_inbox;
+drop table recsql.event_rejected;
+drop table recsql.event_inbox;
+drop table recsql.event;
+drop sequence recsql.event_no_seq;
+drop table recsql.load;
+drop table recsql.event_kind;
+drop table recsql.app_user;
+drop table recsql.item_media;
+drop table recsql.item;
+drop table recsql.domain;
+drop schema recsql_api;

@@ -1,0 +1,18 @@
+"""Jobs and schedules: the schema of Procrastinate 3.10, in a schema of its own."""
+
+from alembic import context
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    run_file = context.config.attributes["run_file"]
+    run_file("0002_jobs.sql")
+    run_file("0002_jobs.procrastinate.sql", search_path="procrastinate")
+
+
+def downgrade() -> None:
+    context.config.attributes["run_file"]("0002_jobs.down.sql")

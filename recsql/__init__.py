@@ -1,0 +1,3 @@
+"""recsql: a recommender that lives inside PostgreSQL."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,77 @@
+"""What commands print: results on stdout (text or JSON), progress and messages on stderr."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from rich.console import Console, RenderableType
+from rich.table import Table
+
+console = Console(stderr=True)
+_stdout = Console()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    return str(value)
+
+
+def emit(data: Mapping[str, Any] | Sequence[Any], as_json: bool, text: RenderableType | None = None) -> None:
+    """Print a result: one JSON document for machines, else the text (or the data as a table)."""
+    if as_json:
+        print(json.dumps(data, default=_plain))  # noqa: T201
+    else:
+        _stdout.print(text if text is not None else table(data))
+
+
+def table(data: Mapping[str, Any] | Sequence[Any], title: str | None = None) -> Table:
+    """A table of rows that are mappings, or of one mapping's keys and values."""
+    result = Table(title=title, title_justify="left", header_style="bold")
+    if isinstance(data, Mapping):
+        result.show_header = False
+        for key, value in data.items():
+            result.add_row(str(key), _cell(value))
+        return result
+    for name in data[0] if data else ():
+        numeric = all(isinstance(row[name], int | float) for row in data)
+        result.add_column(str(name), justify="right" if numeric else "left", overflow="fold")
+    for row in data:
+        result.add_row(*(_cell(value) for value in row.values()))
+    return result
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    return str(value)
+
+
+@contextmanager
+def progress_bars() -> Iterator[Any]:
+    """Rich progress bars on stderr with an estimate of what remains."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    with Progress(
+        TextColumn("{task.description:<22}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=console,
+    ) as progress:
+        yield progress

@@ -1,0 +1,144 @@
+"""Files with one JSON object a line."""
+
+import codecs
+import json
+from collections.abc import Iterator, Sequence
+from json.decoder import JSONDecodeError
+from pathlib import Path
+
+import pyarrow as pa
+
+from recsql.errors import InputError
+from recsql.readers import records, streams
+from recsql.readers.base import Malformed
+from recsql.readers.mapped import MappedReader
+from recsql.readers.mapping import FileMapping, Mapping
+from recsql.readers.records import Block, escape
+from recsql.readers.table import TextRows, refuse_layout
+
+_HEAD_BYTES = 4 << 20
+# Numbers keep the text that they had in the file.
+_DECODER = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
+
+
+class JsonlTable:
+    """A file of JSON objects, one a line; its columns are the keys that occur in its first 4 MiB.
+
+    Text passes as it is, numbers as they are written, and a list or an object as JSON. A key that an object has not
+    is null.
+
+    Args:
+        path: the file: plain, gzipped, or a zip.
+        member: which file of the zip.
+        block_bytes: how much is read at once.
+    """
+
+    def __init__(self, path: Path, member: str | None = None, *, block_bytes: int = records.BLOCK_BYTES) -> None:
+        self.path, self.member = path, member
+        self._block_bytes = block_bytes
+        with streams.open_stream(path, member) as stream:
+            self.label, self.total_bytes = stream.label, stream.total_bytes
+            head = streams.check_head(stream.read(_HEAD_BYTES), stream.label)
+        self._skip = len(codecs.BOM_UTF8) if head.startswith(codecs.BOM_UTF8) else 0
+        head = head[self._skip :]
+        if head.lstrip().startswith(b"["):
+            raise InputError(f"{self.label} is one JSON array; write one object a line first: jq -c '.[]'")
+        end = head.rfind(b"\n") + 1 or len(head)
+        rows, malformed = _split(Block(head[:end], 1, None))
+        if not rows and malformed:
+            raise InputError(f"{self.label} holds no JSON object a line; its first line is {malformed[0].reason}")
+        self._names = list(dict.fromkeys(name for _, row in rows for name in row))
+
+    def column_names(self) -> list[str]:
+        """The keys, in the order in which they occur."""
+        return self._names
+
+    def digest(self) -> str:
+        """SHA-256 of the file as it lies on the disk."""
+        return streams.digest(self.path)
+
+    def rows(self, names: Sequence[str]) -> Iterator[TextRows]:
+        """Rows in the order of the file; lines that are no object come as ``malformed``.
+
+        Raises:
+            InputError: the archive is truncated or damaged; of a zip before the first row.
+        """
+        streams.verify_zip(self.path, self.member)
+        with streams.open_stream(self.path, self.member) as stream:
+            stream.read(self._skip)
+            for block in records.cut(stream, None, self._block_bytes):
+                objects, malformed = _split(block)
+                columns = {name: pa.array([_text(row.get(name)) for _, row in objects], pa.string()) for name in names}
+                line_nos = pa.array([line_no for line_no, _ in objects], pa.int64())
+                yield TextRows(columns, line_nos, [*block.malformed, *malformed], block.bytes_read)
+
+
+class JsonlReader(MappedReader):
+    """Events, items and users of files with one JSON object a line.
+
+    Args:
+        path: the file of the events.
+        mapping: which keys mean what; guessed when left out.
+    """
+
+    def __init__(self, path: Path, mapping: Mapping | None = None) -> None:
+        super().__init__("jsonl", path, mapping, _open)
+
+
+def _open(path: Path, layout: FileMapping) -> JsonlTable:
+    refuse_layout(layout, "jsonl", ("delimiter", "columns"))
+    return JsonlTable(path, layout.member)
+
+
+def _split(block: Block) -> tuple[list[tuple[int, dict[str, object]]], list[Malformed]]:
+    """Objects with their lines, and the lines that are none."""
+    objects: list[tuple[int, dict[str, object]]] = []
+    malformed: list[Malformed] = []
+    is_text, decode = records.text_fault(block.data) is None, _DECODER.raw_decode
+    has_escapes = b"\\u" in block.data
+    for line_no, line in enumerate(block.data.split(b"\n"), block.line_no):
+        stripped = line.strip()
+        if not stripped:
+            continue
+        reason = None if is_text else records.text_fault(line)
+        if reason is None:
+            try:
+                text = stripped.decode()
+                row, end = decode(text)
+            except JSONDecodeError as error:
+                reason = f"not JSON: {error.msg}"
+            except RecursionError:
+                reason = "JSON that is nested too deeply"
+            else:
+                if end != len(text):
+                    reason = "not JSON: something follows the value"
+                elif not isinstance(row, dict):
+                    reason = "not a JSON object"
+                else:
+                    reason = _fault(row) if has_escapes else None
+                    if reason is None:
+                        objects.append((line_no, row))
+                        continue
+        malformed.append(Malformed(line_no, escape(line), reason))
+    return objects, malformed
+
+
+def _fault(row: dict[str, object]) -> str | None:
+    """Whether an escape in a row means what PostgreSQL cannot hold."""
+    for value in row.values():
+        text = _text(value) or ""
+        if "\0" in text or (not isinstance(value, str) and "\\u0000" in text):
+            return records.NUL_BYTE
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            return records.NOT_UTF8
+    return None
+
+
+def _text(value: object) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return json.dumps(value, ensure_ascii=False)

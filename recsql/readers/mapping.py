@@ -1,0 +1,146 @@
+"""Which columns of a file mean what."""
+
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from recsql.errors import InputError
+from recsql.readers.streams import check_path
+
+ALIASES: dict[str, tuple[str, ...]] = {
+    "user_id": ("user_id", "user", "userid", "uid", "reviewerid", "reviewer_id", "customer_id", "visitorid"),
+    "item_id": ("item_id", "item", "itemid", "movieid", "movie_id", "asin", "product_id", "productid", "iid"),
+    "kind": ("kind", "event", "event_type", "action"),
+    "value": ("value", "rating", "score", "stars", "overall"),
+    "at": ("at", "timestamp", "time", "ts", "date", "created_at", "datetime", "event_time", "unixreviewtime"),
+    "title": ("title", "name"),
+    "body": ("body", "description", "text", "abstract", "summary"),
+    "tags": ("tags", "genres", "categories", "keywords"),
+    "domain": ("domain",),
+    "published_at": ("published_at", "published", "release_date"),
+}
+"""Names that a column is known by, in lower case, the first one preferred."""
+
+RATINGS = ("rating", "stars", "overall")
+
+
+class FileMapping(BaseModel):
+    """How a file is laid out."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    member: str | None = None
+    """Which file of a zip."""
+    delimiter: str | None = None
+    """What separates the columns; found from the first lines when left out."""
+    columns: list[str] | None = None
+    """Names of the columns of a file without a header."""
+
+
+class ItemMapping(FileMapping):
+    """The file of the items; columns left out are guessed by their names, attributes are named one by one."""
+
+    path: Path
+    item_id: str | None = None
+    title: str | None = None
+    body: str | None = None
+    tags: str | None = None
+    tags_separator: str = Field(default="|", min_length=1)
+    domain: str | None = None
+    published_at: str | None = None
+    attributes: list[str] = []
+
+
+class UserMapping(FileMapping):
+    """The file of the users."""
+
+    path: Path
+    user_id: str | None = None
+    attributes: list[str] = []
+
+
+class Mapping(FileMapping):
+    """The file of the events, and the files beside it.
+
+    A column left out is guessed by its name (:data:`ALIASES`). ``kind_value`` is the kind of all events of a file
+    without such a column; left out, it is ``rating`` where the value is guessed from a column of ratings.
+    """
+
+    user_id: str | None = None
+    item_id: str | None = None
+    kind: str | None = None
+    kind_value: str | None = None
+    value: str | None = None
+    at: str | None = None
+    domain: str = Field(default="default", min_length=1)
+    """Domain of items that name none."""
+    items: ItemMapping | None = None
+    users: UserMapping | None = None
+
+    @classmethod
+    def from_toml(cls, path: Path) -> Self:
+        """Read a mapping; the paths in it are relative to its folder.
+
+        Raises:
+            InputError: it is no TOML, or has a key that means nothing.
+        """
+        try:
+            content = tomllib.loads(check_path(path).read_text("utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise InputError(f"{path} is not valid TOML: {error}") from error
+        mapping = cls.from_options(content, label=str(path))
+        for part in (mapping.items, mapping.users):
+            if part is not None:
+                part.path = path.parent / part.path
+        return mapping
+
+    @classmethod
+    def from_options(cls, options: dict[str, Any], label: str = "the mapping") -> Self:
+        """Build a mapping from flags; None is a flag that was not given.
+
+        Raises:
+            InputError: an option means nothing.
+        """
+        try:
+            return cls.model_validate({key: value for key, value in options.items() if value is not None})
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            if first["type"] == "extra_forbidden":
+                known = ", ".join(cls.model_fields)
+                raise InputError(f"{label}: {where} means nothing; what can be mapped is {known}") from error
+            raise InputError(f"{label}: {where}: {first['msg']}") from error
+
+
+def guess(role: str, names: Sequence[str]) -> str | None:
+    """The column that is known by an alias of the role, or None."""
+    by_lower = {name.lower(): name for name in reversed(names)}
+    return next((by_lower[alias] for alias in ALIASES[role] if alias in by_lower), None)
+
+
+def choose(role: str, given: str | None, names: Sequence[str], label: str, *, required: bool = False) -> str | None:
+    """The column of a role: the one that was named, or a guess.
+
+    Raises:
+        InputError: the named column is missing or there twice, or a required one cannot be guessed.
+    """
+    shown = ", ".join(names[:30])
+    if given is not None:
+        if names.count(given) > 1:
+            raise InputError(f"{label} has {names.count(given)} columns {given}; rename all but one of them")
+        if given not in names:
+            raise InputError(
+                f"{label} has no column {given!r} for {role}; it has: {shown}. "
+                f'Set {role} = "COLUMN" in the mapping to one of these'
+            )
+        return given
+    found = guess(role, names) if role in ALIASES else None
+    if found is None and required:
+        raise InputError(
+            f"{label} has no column that is known as {role}; it has: {shown}. "
+            f'Set {role} = "COLUMN" in the mapping; if the first line is data, name its columns with columns = [...]'
+        )
+    return found

@@ -1,0 +1,41 @@
+"""Settings: environment variables with the prefix ``RECSQL_``, and an optional ``.env`` in the working folder."""
+
+import os
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def default_home() -> Path:
+    """The folder of the embedded server: under root a place that the server's own user can reach."""
+    if os.name == "posix" and os.geteuid() == 0:
+        return Path("/var/lib/recsql")
+    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(base) / "recsql"
+
+
+class Settings(BaseSettings):
+    """What can be set from outside; every field is ``RECSQL_<NAME>`` in the environment."""
+
+    model_config = SettingsConfigDict(env_prefix="RECSQL_", env_file=".env", extra="ignore")
+
+    database_url: SecretStr | None = None
+    """Connection URL of a server of one's own; without it ``PG*``, and without those the embedded server."""
+    home: Path = Field(default_factory=default_home)
+    """Folder of the embedded server: its data, socket, log and password."""
+    pg_bin: Path | None = None
+    """Folder with ``initdb``, ``pg_ctl`` and ``postgres`` to use in place of the packaged binaries."""
+    data: Path = Path("../shared/data")
+    """Folder with data sets that are already on this machine."""
+    text_model: str | None = None
+    """Name or path of a sentence-transformers model; the packaged one when unset."""
+    threads: int | None = None
+    """Threads that torch may use; torch's own default when unset."""
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """Read the settings once a process."""
+    return Settings()

@@ -1,0 +1,72 @@
+-- recsql.refresh_interaction: number of rows written.
+create function recsql.refresh_interaction(p_run_no integer)
+returns bigint
+language plpgsql
+set search_path = recsql, pg_temp
+set work_mem = '256MB'
+as $$
+declare
+    v_partition text := add_list_partition('interaction', p_run_no);
+    v_rows bigint;
+    v_now timestamptz;
+begin
+    execute format('truncate recsql.%I', v_partition);
+    -- Ages count from the newest event, so that a catalogue of the past is judged as on its last day.
+    select max(v.at) into v_now from visible_event(p_run_no) as v;
+    insert into interaction (run_no, user_no, item_no, step, weight, rating, n_events, at, event_no)
+    with weighted as (
+        select
+            v.user_no,
+            v.item_no,
+            v.at,
+            v.event_no,
+            k.weight * coalesce(
+                power(0.5, extract(epoch from v_now - v.at) / extract(epoch from k.half_life))::real, 1
+            ) as weight,
+            case when k.is_rating then v.value end as rating
+        from visible_event(p_run_no) as v
+        inner join event_kind as k on k.kind_no = v.kind_no
+    ),
+
+    pairs as (
+        select
+            w.user_no,
+            w.item_no,
+            sum(w.weight) as weight,
+            avg(w.rating) as rating,
+            count(*) as n_events,
+            max(w.at) as at,
+            max(w.event_no) as event_no
+        from weighted as w
+        group by w.user_no, w.item_no
+    ),
+
+    normalised as (
+        select
+            p.user_no,
+            p.item_no,
+            p.weight,
+            (p.rating - avg(p.rating) over by_user) / nullif(stddev_samp(p.rating) over by_user, 0) as rating,
+            p.n_events,
+            p.at,
+            p.event_no,
+            case
+                when p.weight > 0
+                    then row_number() over (partition by p.user_no, p.weight > 0 order by p.at desc, p.event_no desc) - 1
+            end as step
+        from pairs as p
+        window by_user as (partition by p.user_no)
+    )
+
+    select p_run_no, n.user_no, n.item_no, n.step, n.weight, n.rating, n.n_events, n.at, n.event_no
+    from normalised as n
+    order by n.user_no, n.step;
+    get diagnostics v_rows = row_count;
+    execute format('analyze recsql.%I', v_partition);
+    return v_rows;
+end
+$$;
+
+comment on function recsql.refresh_interaction(integer) is
+'Writes what a run may know of each user and item, from the events that it may see: summed weight with age, normalised '
+'rating, and how many steps back it is. Replaces the run''s earlier rows. Returns the number of rows.';

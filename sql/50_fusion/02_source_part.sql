@@ -1,0 +1,25 @@
+-- recsql.source_part: one row per user, source and item: the source's score on a scale that sources share.
+create function recsql.source_part(p_run_no integer, p_first_user_no integer, p_last_user_no integer)
+returns table (user_no integer, source_no smallint, item_no integer, part double precision, rank bigint)
+language sql
+stable
+begin atomic
+    select
+        s.user_no,
+        s.source_no,
+        s.item_no,
+        case
+            when o.kind = 'vector'
+                then (s.score - min(s.score) over by_source)
+                / coalesce(nullif(max(s.score) over by_source - min(s.score) over by_source, 0), 1)
+            else s.score / coalesce(nullif(max(s.score) over by_source, 0), 1)
+        end as part,
+        s.rank
+    from recsql.source_score(p_run_no, p_first_user_no, p_last_user_no) as s
+    inner join recsql.source as o on o.source_no = s.source_no
+    window by_source as (partition by s.user_no, s.source_no);
+end;
+
+comment on function recsql.source_part(integer, integer, integer) is
+'What each source says of each candidate, from 0 to 1: score divided by the user''s best, for vector sources after the user''s '
+'lowest has been taken away. An item that a source does not have counts 0 there, so the parts of single events add up.';

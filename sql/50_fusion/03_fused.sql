@@ -1,0 +1,30 @@
+-- recsql.fused: unordered.
+create function recsql.fused(
+    p_run_no integer, p_policy_no integer, p_first_user_no integer, p_last_user_no integer
+)
+returns table (user_no integer, item_no integer, score double precision, parts jsonb)
+language sql
+stable
+begin atomic
+    select
+        s.user_no,
+        s.item_no,
+        sum(c.contribution) as score,
+        jsonb_object_agg(o.source, round(c.contribution::numeric, 9)) filter (where c.contribution <> 0) as parts
+    from recsql.fusion_policy as p
+    cross join recsql.source_part(p_run_no, p_first_user_no, p_last_user_no) as s
+    inner join recsql.source as o on o.source_no = s.source_no
+    cross join lateral (
+        select
+            coalesce((p.weights ->> o.source)::double precision, 0)
+            * case p.kind when 'rrf' then 1.0::double precision / (60 + s.rank) else s.part end
+            as contribution
+    ) as c
+    where p.policy_no = p_policy_no
+    group by s.user_no, s.item_no
+    having sum(c.contribution) > 0;
+end;
+
+comment on function recsql.fused(integer, integer, integer, integer) is
+'Candidates of the users in a range of user_no with their fused score and what each source adds to it. weighted: weight × the '
+'source''s score on a common scale; rrf: weight / (60 + rank), Cormack et al. 2009.';

@@ -1,0 +1,18 @@
+-- recsql.ranked: unordered; higher scores rank first.
+create function recsql.ranked(p_run_no integer, p_method text)
+returns table (user_no integer, item_no integer, score real)
+language sql
+stable
+begin atomic
+    select c.user_no, c.item_no, c.score
+    from recsql.source as s
+    inner join recsql.candidate as c on c.run_no = p_run_no and c.source_no = s.source_no
+    where s.source = p_method
+    union all
+    select r.user_no, r.item_no, r.score
+    from recsql.recommendation as r
+    where p_method = 'fused' and r.run_no = p_run_no;
+end;
+
+comment on function recsql.ranked(integer, text) is
+'The scored items of a run by one method: a source of candidates, or fused for what was fused.';

@@ -1,0 +1,110 @@
+-- recsql_api.similar_items: most similar first.
+create function recsql_api.similar_items(
+    p_item_id text, p_n integer default 10, p_by text default 'behaviour', p_domain text default null
+)
+returns table (rank integer, item_id text, similarity double precision)
+language plpgsql
+stable
+security definer
+set search_path = recsql, public, pg_temp
+set hnsw.iterative_scan = 'relaxed_order'
+set hnsw.ef_search = 100
+as $$
+#variable_conflict use_column
+declare
+    v_item_no integer := (select i.item_no from item as i where i.item_id = p_item_id);
+    v_run_no integer := (select r.run_no from release as r where r.slot = 'default');
+    v_space content_space;
+    v_content_nos integer[] := '{}';
+    v_content double precision[] := '{}';
+begin
+    if v_item_no is null then
+        raise exception 'there is no item %', p_item_id
+            using errcode = 'RS001', hint = 'Item ids are those of recsql_api.upsert_item and of the loaded files.';
+    end if;
+    if p_by is null or p_by not in ('behaviour', 'content', 'fused') then
+        raise exception 'p_by is %, which is not a kind of similarity', coalesce(p_by, 'null')
+            using errcode = 'RS002', hint = 'Use behaviour, content or fused.';
+    end if;
+    if p_n is null or p_n not between 1 and 1000 then
+        raise exception 'p_n is %, but must be from 1 to 1000', coalesce(p_n::text, 'null')
+            using errcode = 'RS002', hint = 'Ask for at most 1000 items.';
+    end if;
+    if p_by <> 'behaviour' then
+        select * into v_space from content_space;
+        if found then
+            execute format($sql$
+                select coalesce(array_agg(n.item_no order by n.distance), '{}'),
+                    coalesce(array_agg(1 - n.distance order by n.distance), '{}')
+                from (
+                    select e.item_no, e.embedding::vector(%1$s) <=> q.embedding::vector(%1$s) as distance
+                    from recsql.item_embedding as q
+                    cross join lateral (
+                        select e.item_no, e.embedding from recsql.item_embedding as e
+                        inner join recsql.item as i on i.item_no = e.item_no
+                        where
+                            e.space_no = %2$s and e.item_no <> $1 and i.available
+                            and ($3 is null or i.domain = $3)
+                        order by e.embedding::vector(%1$s) <=> q.embedding::vector(%1$s)
+                        limit $2
+                    ) as e
+                    where q.space_no = %2$s and q.item_no = $1
+                ) as n
+            $sql$, v_space.dim, v_space.space_no)
+            into v_content_nos, v_content using v_item_no, case p_by when 'fused' then greatest(p_n, 100) else p_n end, p_domain;
+        end if;
+    end if;
+    return query
+    with behaviour as (
+        select s.neighbour_no as item_no, s.similarity::double precision as similarity,
+            row_number() over (order by s.rank) as position
+        from item_similarity as s
+        inner join item as i on i.item_no = s.neighbour_no
+        where
+            s.run_no = v_run_no and s.item_no = v_item_no and p_by <> 'content'
+            and s.source_no = (
+                select o.source_no from source as o
+                where
+                    o.kind = 'similarity'
+                    and exists (
+                        select from item_similarity as a where a.run_no = v_run_no and a.source_no = o.source_no
+                    )
+                order by o.source = 'cosine' desc, o.source_no
+                limit 1
+            )
+            and i.available and (p_domain is null or i.domain = p_domain)
+    ),
+
+    content as (
+        select c.item_no, c.similarity, c.position
+        from unnest(v_content_nos, v_content) with ordinality as c (item_no, similarity, position)
+    ),
+
+    chosen as (
+        select b.item_no, b.similarity from behaviour as b where p_by = 'behaviour'
+        union all
+        select c.item_no, c.similarity from content as c where p_by = 'content'
+        union all
+        select f.item_no, sum(1.0::double precision / (60 + f.position))
+        from (
+            select b.item_no, b.position from behaviour as b
+            union all
+            select c.item_no, c.position from content as c
+        ) as f
+        where p_by = 'fused'
+        group by f.item_no
+    )
+
+    select (row_number() over (order by c.similarity desc, c.item_no))::integer, i.item_id, c.similarity
+    from chosen as c
+    inner join item as i on i.item_no = c.item_no
+    order by c.similarity desc, c.item_no
+    limit p_n;
+end
+$$;
+
+comment on function recsql_api.similar_items(text, integer, text, text) is
+'Items like an item, most similar first. p_n: 1 to 1000; p_by: behaviour (used by the same people; needs a published run), '
+'content (embeddings), fused (both, by reciprocal rank); p_domain: only items of this domain. Gives rank from 1, item_id, '
+'similarity (higher is better; cosine for behaviour and content). No row where nothing is known. Errors: RS001 unknown item, '
+'RS002 arguments out of range.';

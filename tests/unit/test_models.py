@@ -1,0 +1,260 @@
+"""What every model must do, then what each must compute."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from recsql.errors import ModelError, NotFoundError
+from workers.fusion_weights import fit_weights
+from workers.models.base import Model, Sequences, TrainingData, TrainingOptions
+from workers.models.registry import MODELS, get_model, load_artifact, save_artifact
+from workers.models.validation import ndcg_at_10
+
+N_ITEMS = 20
+SMALL: dict[str, dict[str, Any]] = {
+    "ease": {"lambda_": 10.0},
+    "transformer": {"dim": 16, "max_length": 8, "learning_rate": 0.01, "epochs": 12, "batch_tokens": 256},
+}
+
+
+def new_model(name: str, **options: Any) -> Model:
+    model = get_model(name)
+    return model(model.Config(**{**SMALL[name], **options}))
+
+
+def checkerboard(n_users: int = 60) -> TrainingData:
+    """Even users have had seven of the even items, odd users seven of the odd ones; the target is another of them."""
+    rng = np.random.default_rng(7)
+    orders = [rng.permutation(N_ITEMS // 2) * 2 + user % 2 for user in range(n_users)]
+    targets = np.array([order[7] for order in orders])
+    return TrainingData(Sequences.from_lists([order[:7].tolist() for order in orders]), N_ITEMS, targets=targets)
+
+
+def everything(n_users: int, n_items: int = N_ITEMS) -> np.ndarray:
+    return np.tile(np.arange(n_items), (n_users, 1))
+
+
+@pytest.fixture(scope="module", params=sorted(MODELS))
+def fitted(request: pytest.FixtureRequest) -> Model:
+    model = new_model(request.param)
+    model.fit(checkerboard())
+    return model
+
+
+def test_model_ranks_the_checkerboard(fitted: Model) -> None:
+    data = checkerboard()
+    scores = fitted.score(data.sequences, everything(data.sequences.n_users))
+    for user in range(data.sequences.n_users):
+        unseen = np.setdiff1d(np.arange(N_ITEMS), data.sequences.of(user))
+        best = unseen[np.argsort(-scores[user, unseen])][:3]
+        # Three items of the user's colour are left; whatever their order, they come before the ten of the other.
+        assert set(best % 2) == {user % 2}
+
+
+def test_model_with_the_same_seed_gives_the_same_scores(fitted: Model) -> None:
+    again = new_model(fitted.name)
+    again.fit(checkerboard(), TrainingOptions(seed=0))
+    histories = checkerboard().sequences
+    items = everything(histories.n_users)
+    np.testing.assert_array_equal(again.score(histories, items), fitted.score(histories, items))
+
+
+def test_model_saved_equals_loaded(fitted: Model) -> None:
+    loaded = load_artifact(save_artifact(fitted))
+    histories = checkerboard().sequences
+    items = everything(histories.n_users)
+    assert type(loaded) is type(fitted)
+    assert loaded.config == fitted.config
+    np.testing.assert_array_equal(loaded.score(histories, items), fitted.score(histories, items))
+
+
+def test_model_unknown_ids_are_nan(fitted: Model) -> None:
+    histories = Sequences.from_lists([[0, 2], [], [N_ITEMS + 5], [2, N_ITEMS + 5]])
+    scores = fitted.score(histories, np.tile([4, -1, N_ITEMS, 10**9], (4, 1)))
+    # Users 1 and 2 have no history that the model knows.
+    expected = [[False, True, True, True], [True] * 4, [True] * 4, [False, True, True, True]]
+    assert np.isnan(scores).tolist() == expected
+    alone = fitted.score(Sequences.from_lists([[2]]), np.array([[4]]))
+    assert scores[3, 0] == pytest.approx(alone[0, 0], rel=1e-4)
+
+
+def test_model_order_and_number_of_candidates_are_irrelevant(fitted: Model) -> None:
+    histories = checkerboard().sequences
+    items = everything(histories.n_users)
+    scores = fitted.score(histories, items)
+    order = np.random.default_rng(1).permutation(N_ITEMS)
+    np.testing.assert_array_equal(fitted.score(histories, items[:, order]), scores[:, order])
+    np.testing.assert_array_equal(fitted.score(histories, items[:, 3:5]), scores[:, 3:5])
+    assert fitted.score(histories, items[:, :0]).shape == (histories.n_users, 0)
+
+
+def test_model_vectors_give_the_score(fitted: Model) -> None:
+    histories = Sequences.from_lists([[0, 2], [], [1, 3, 5]])
+    users, items = fitted.user_vectors(histories), fitted.item_vectors()
+    if users is None or items is None:
+        pytest.skip("not served by vectors")
+    np.testing.assert_allclose(users @ items.T, fitted.score(histories, everything(3)), rtol=1e-4, atol=1e-5)
+    assert np.isnan(users).all(axis=1).tolist() == [False, True, False]
+
+
+def test_model_neighbours_give_the_ranking(fitted: Model) -> None:
+    found = fitted.neighbours(N_ITEMS)
+    if found is None:
+        pytest.skip("not a weighted join")
+    items, weights = found
+    scores = fitted.score(Sequences.from_lists([[4]]), items[4:5])
+    np.testing.assert_allclose(scores[0], weights[4])
+
+
+def test_model_refuses_an_unknown_option(fitted: Model) -> None:
+    with pytest.raises(ValidationError, match="no_such_option"):
+        fitted.Config(no_such_option=1)  # pyright: ignore[reportCallIssue]
+
+
+def test_model_refuses_a_bad_artifact(fitted: Model) -> None:
+    blob = save_artifact(fitted)
+    for cut in (0, 7, 40, len(blob) // 2, len(blob) - 1):
+        with pytest.raises(ModelError):
+            load_artifact(blob[:cut])
+    for place in (3, 20, 60, 200, len(blob) // 2, len(blob) - 1):
+        flipped = bytearray(blob)
+        flipped[place] ^= 0x10
+        with pytest.raises(ModelError):
+            load_artifact(bytes(flipped))
+
+
+def test_model_refuses_an_array_that_is_missing_or_of_wrong_shape(fitted: Model) -> None:
+    for name, array in fitted.state().items():
+        other = new_model(fitted.name)
+        with pytest.raises(ModelError, match="train this model again"):
+            other.restore({**fitted.state(), name: array[..., :-1]})
+        with pytest.raises(ModelError, match="train this model again"):
+            other.restore({key: value for key, value in fitted.state().items() if key != name})
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+@pytest.mark.parametrize(
+    ("histories", "n_items"),
+    [([], 0), ([[], []], 0), ([], 3), ([[0], [1]], 3), ([[0, 1, 2], [2], []], 3), ([[0, 0, 1], [0, 1, 1]], 2)],
+)
+def test_model_survives_tiny_data(name: str, histories: list[list[int]], n_items: int) -> None:
+    model = new_model(name, **({"epochs": 2} if name == "transformer" else {}))
+    sequences = Sequences.from_lists(histories)
+    measured = model.fit(TrainingData(sequences, n_items, targets=np.full(len(histories), n_items - 1)))
+    assert all(math.isfinite(value) for value in measured.values())
+    scores = load_artifact(save_artifact(model)).score(sequences, everything(len(histories), n_items + 1))
+    assert scores.shape == (len(histories), n_items + 1)
+    assert np.isnan(scores[:, n_items]).all()
+
+
+def test_registry_unknown_model_names_the_known() -> None:
+    with pytest.raises(NotFoundError, match="ease, transformer"):
+        get_model("oracle")
+
+
+def test_ease_values() -> None:
+    # Users {0, 1} and {1, 2} with lambda 1: XᵀX + I = [[2, 1, 0], [1, 3, 1], [0, 1, 2]], determinant 8, inverse
+    # 1/8 [[5, -2, 1], [-2, 4, -2], [1, -2, 5]]; each column divided by minus its diagonal is
+    expected = [[0, 0.5, -0.2], [0.4, 0, 0.4], [-0.2, 0.5, 0]]
+    model = new_model("ease", lambda_=1.0)
+    model.fit(TrainingData(Sequences.from_lists([[0, 1], [2, 1]]), 3))
+    np.testing.assert_allclose(model.state()["weights"], expected, atol=1e-6)
+    # Newest 1, one step back 0: item 2 gets 0.4 + 0.7 × -0.2.
+    score = model.score(Sequences.from_lists([[0, 1]]), np.array([[2]]))
+    assert score[0, 0] == pytest.approx(0.26)
+    found = model.neighbours(2)
+    assert found is not None
+    assert found[0][[0, 2]].tolist() == [[1, -1], [1, -1]]
+    assert set(found[0][1]) == {0, 2}
+    np.testing.assert_allclose(found[1], [[0.5, np.nan], [0.4, 0.4], [0.5, np.nan]], rtol=1e-6)
+
+
+def test_ease_repeats_count_once_in_training() -> None:
+    once, twice = new_model("ease"), new_model("ease")
+    once.fit(TrainingData(Sequences.from_lists([[0, 1], [1, 2]]), 3))
+    twice.fit(TrainingData(Sequences.from_lists([[0, 1, 0], [1, 2, 2]]), 3))
+    np.testing.assert_array_equal(once.state()["weights"], twice.state()["weights"])
+
+
+def test_ease_refuses_a_catalogue_that_is_too_large() -> None:
+    with pytest.raises(ModelError, match="max_items"):
+        new_model("ease", max_items=2).fit(TrainingData(Sequences.from_lists([[0, 1]]), 3))
+
+
+def test_transformer_ranks_a_new_item_by_its_content() -> None:
+    # Colour is the content's first number. Items 18 and 19 are new; those of the user's colour must win.
+    board = checkerboard()
+    histories = [[i for i in board.sequences.of(user) if i < 18] for user in range(board.sequences.n_users)]
+    noise = np.random.default_rng(3).normal(scale=0.1, size=(N_ITEMS, 4))
+    content = (np.array([[1 - 2 * (item % 2), 0, 0, 0] for item in range(N_ITEMS)]) + noise).astype(np.float32)
+    model = new_model("transformer")
+    model.fit(TrainingData(Sequences.from_lists(histories), N_ITEMS, content=content))
+    scores = model.score(Sequences.from_lists([[0, 2, 4], [1, 3, 5]]), np.array([[18, 19], [18, 19]]))
+    assert scores[0, 0] > scores[0, 1]
+    assert scores[1, 1] > scores[1, 0]
+
+
+def test_transformer_new_item_without_content_is_unknown() -> None:
+    content = np.ones((3, 2), dtype=np.float32) * np.array([[1], [2], [np.nan]], dtype=np.float32)
+    model = new_model("transformer", epochs=1)
+    model.fit(TrainingData(Sequences.from_lists([[0, 1], [1, 0]]), 3, content=content))
+    assert np.isnan(model.score(Sequences.from_lists([[0]]), np.array([[0, 1, 2]]))).tolist() == [[False, False, True]]
+
+
+def test_transformer_ranks_the_checkerboard_with_sampled_negatives() -> None:
+    data = checkerboard()
+    model = new_model("transformer", full_softmax_items=5, n_negatives=16)
+    measured = model.fit(data)
+    # By chance a target is at a mean NDCG of about 0.35; among the three of its colour it is at 0.71.
+    assert measured["ndcg@10"] > 0.6
+
+
+def test_transformer_keeps_the_best_epoch_and_runs_all_without_targets() -> None:
+    data = checkerboard()
+    notes: list[int] = []
+    options = TrainingOptions(progress=lambda done, total, note: notes.append(done))
+    measured = new_model("transformer", patience=2).fit(data, options)
+    assert measured["epochs"] == min(notes[-1], notes[-1] - 2 if notes[-1] < 12 else measured["epochs"])
+    blind = new_model("transformer", epochs=3).fit(TrainingData(data.sequences, N_ITEMS))
+    assert blind["epochs"] == 3
+    assert "ndcg@10" not in blind
+
+
+def test_transformer_says_that_training_diverged() -> None:
+    with pytest.raises(ModelError, match="lower learning_rate"):
+        new_model("transformer", learning_rate=1e30, average=0.0).fit(checkerboard())
+
+
+def test_validation_counts_ties_against_the_model() -> None:
+    # User 0 has seen item 3, which is best. Item 1 is wanted, ties with 2 and is below 0: third, 1 / log2(4) = 0.5.
+    # User 1 wants the best: 1. User 2 has no target and does not count.
+    scores = np.array([[5, 2, 2, 9], [1, 2, 3, 4], [1, 2, 3, 4]], dtype=np.float32)
+    sequences = Sequences.from_lists([[3], [0], [0]])
+    assert ndcg_at_10(lambda rows: scores[rows], sequences, np.array([1, 3, -1])) == pytest.approx(0.75)
+
+
+def test_fusion_weights_find_the_source_that_knows() -> None:
+    rng = np.random.default_rng(5)
+    users = np.repeat(np.arange(200), 50)
+    is_target = np.tile(np.arange(50) == 0, 200)
+    informative = rng.normal(size=len(users)) + 3 * is_target
+    harmful = rng.normal(size=len(users)) - is_target
+    parts = np.column_stack([informative, rng.normal(size=len(users)), harmful])
+    weights, ndcg = fit_weights(parts, users, is_target, 200)
+    # A normal of mean 3 against one of mean 0, both of variance 1, has log-odds 3 x: the estimate is near 3.
+    assert weights[0] == pytest.approx(3, abs=0.4)
+    assert weights[1] < 0.3
+    assert weights[2] == 0
+    shuffled = rng.permutation(len(users))
+    again = fit_weights(parts[shuffled], users[shuffled], is_target[shuffled], 200)
+    np.testing.assert_allclose(again[0], weights, atol=1e-3)
+    assert again[1] == pytest.approx(ndcg, abs=0.01)
+
+
+def test_fusion_weights_without_any_target_are_equal() -> None:
+    weights, ndcg = fit_weights(np.ones((4, 2)), np.array([0, 0, 1, 1]), np.zeros(4, dtype=bool), 2)
+    assert weights.tolist() == [0.5, 0.5]
+    assert ndcg == 0

@@ -1,0 +1,1 @@
+"""Models: one file each behind the interface of :mod:`workers.models.base`."""

@@ -1,0 +1,144 @@
+"""The interface of a model, and what it is trained on.
+
+Inside this package items and users are **rows**: ``item`` is an index into the catalogue of the run (0 … n_items - 1),
+never a database key. :mod:`workers.interactions` translates between the two.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float32]
+
+Progress = Callable[[int, int, str], None]
+"""``progress(done, total, note)`` is called as training goes on."""
+
+
+class ModelConfig(BaseModel):
+    """Hyperparameters; unknown ones are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """What users did, oldest first, as one flat array.
+
+    Attributes:
+        items: item rows, shape ``(n_interactions,)``, user by user, oldest first.
+        offsets: where each user begins in ``items``, shape ``(n_users + 1,)``.
+    """
+
+    items: IntArray
+    offsets: IntArray
+
+    @classmethod
+    def from_lists(cls, histories: Sequence[Sequence[int]]) -> Self:
+        """Build from one list of item rows a user, oldest first."""
+        lengths = np.array([0, *(len(history) for history in histories)], dtype=np.int64)
+        flat = [item for history in histories for item in history]
+        return cls(np.array(flat, dtype=np.int64), np.cumsum(lengths))
+
+    @property
+    def n_users(self) -> int:
+        """How many users there are."""
+        return len(self.offsets) - 1
+
+    def of(self, user: int) -> IntArray:
+        """One user's item rows, oldest first."""
+        return self.items[self.offsets[user] : self.offsets[user + 1]]
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What a model may learn from.
+
+    Attributes:
+        sequences: the interactions that the run may see.
+        n_items: size of the catalogue.
+        content: content vector of each item, shape ``(n_items, dim)``, rows of NaN where an item has none; or None.
+        targets: for model selection only: the next item of each user, shape ``(n_users,)``, -1 where there is none;
+            None when the number of epochs is given by the configuration instead.
+    """
+
+    sequences: Sequences
+    n_items: int
+    content: FloatArray | None = None
+    targets: IntArray | None = None
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How to train, apart from the model's own hyperparameters."""
+
+    seed: int = 0
+    device: str = "cpu"
+    progress: Progress = field(default=lambda done, total, note: None)
+
+
+class Model(ABC):
+    """A model that ranks items for users.
+
+    A subclass has a ``name``, a ``Config``, and in its docstring its formula, the shapes and the reference.
+    """
+
+    name: ClassVar[str]
+    Config: ClassVar[type[ModelConfig]]
+
+    def __init__(self, config: ModelConfig | None = None) -> None:
+        self.config = config or self.Config()
+
+    @abstractmethod
+    def fit(self, data: TrainingData, options: TrainingOptions | None = None) -> dict[str, float]:
+        """Train, and return what was measured on the way (``epochs``, ``loss``, ``ndcg@10`` on ``data.targets`` …)."""
+
+    @abstractmethod
+    def score(self, histories: Sequences, items: IntArray) -> FloatArray:
+        """Score candidates.
+
+        Args:
+            histories: one sequence a user.
+            items: candidate item rows, shape ``(n_users, n_candidates)``; the order means nothing, -1 is padding.
+
+        Returns:
+            Scores, shape ``(n_users, n_candidates)``, higher is better; NaN where the item (or the user) is unknown.
+        """
+
+    @abstractmethod
+    def state(self) -> dict[str, np.ndarray]:
+        """The learned arrays by name: what safetensors keeps."""
+
+    @abstractmethod
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        """Take over the arrays that :meth:`state` gave.
+
+        Raises:
+            ModelError: if an array is missing or has a wrong shape.
+        """
+
+    def item_vectors(self) -> FloatArray | None:
+        """Item vectors, shape ``(n_items, dim)``, whose inner product with a user vector is the score; None if none."""
+        return None
+
+    def user_vectors(self, histories: Sequences) -> FloatArray | None:
+        """User vectors, shape ``(n_users, dim)``; rows of NaN for users without history; None if the model has none."""
+        return None
+
+    def neighbours(self, n: int) -> tuple[IntArray, FloatArray] | None:
+        """The ``n`` strongest neighbours of each item, where the model is one weighted join over a user's history.
+
+        Returns:
+            Item rows and weights, both of shape ``(n_items, n)``, strongest first, -1 and NaN as padding; None if the
+            model is not of this kind.
+        """
+        return None
+
+    def describe(self) -> dict[str, Any]:
+        """The configuration as JSON."""
+        return self.config.model_dump(mode="json")

@@ -1,0 +1,123 @@
+"""Sequences as padded batches: windows of a user's history, grouped by length."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from workers.models.base import FloatArray, IntArray, Sequences
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some rows of padded sequences; padding is at the end, so that causal attention never sees it.
+
+    Attributes:
+        rows: which users these are, shape ``(n_rows,)``.
+        inputs: item rows, oldest first, shape ``(n_rows, length)``, 0 as padding.
+        targets: the item that came next at each place, shape ``(n_rows, length)``, -1 as padding.
+        lengths: how long each row is without its padding, shape ``(n_rows,)``.
+    """
+
+    rows: IntArray
+    inputs: IntArray
+    targets: IntArray
+    lengths: IntArray
+
+
+def training_batches(
+    sequences: Sequences, max_length: int, batch_tokens: int, rng: np.random.Generator
+) -> Iterator[Batch]:
+    """Every transition of every user once, in random order.
+
+    A history longer than ``max_length`` transitions is cut into windows, elsewhere at each call.
+
+    Args:
+        sequences: what users did.
+        max_length: most transitions in a window.
+        batch_tokens: most places in a batch, padding included (a single window may have more).
+        rng: decides the cuts and the order.
+
+    Yields:
+        Batches with ``targets``.
+    """
+    users, starts, stops = _windows(sequences, max_length, rng)
+    lengths = stops - starts
+    # Windows of about the same length share a batch; the jitter keeps the same ones from always meeting.
+    order = np.argsort(-(lengths + rng.uniform(0, 8, len(lengths))), kind="stable")
+    groups = list(_groups(order, lengths, batch_tokens))
+    for at in rng.permutation(len(groups)):
+        group = groups[at]
+        yield _pad(sequences.items, users[group], starts[group], lengths[group], with_targets=True)
+
+
+def history_batches(histories: Sequences, max_length: int, batch_tokens: int) -> Iterator[Batch]:
+    """The last ``max_length`` items of each user who has any, users of similar length together; no targets."""
+    stops = histories.offsets[1:]
+    lengths = np.minimum(np.diff(histories.offsets), max_length)
+    order = np.argsort(-lengths, kind="stable")
+    order = order[lengths[order] > 0]
+    for group in _groups(order, lengths, batch_tokens):
+        yield _pad(histories.items, group, stops[group] - lengths[group], lengths[group], with_targets=False)
+
+
+def known_histories(histories: Sequences, n_items: int) -> Sequences:
+    """Histories without the items that a catalogue of ``n_items`` does not have."""
+    known = (histories.items >= 0) & (histories.items < n_items)
+    before = np.concatenate([[0], np.cumsum(known)])
+    return Sequences(histories.items[known], before[histories.offsets])
+
+
+class NegativeSampler:
+    """Draws items in proportion to popularity ^ 0.75.
+
+    Args:
+        counts: how often each item occurs, shape ``(n_items,)``; items that never do are never drawn.
+        n_negatives: how many to draw, with replacement.
+        rng: decides the draws.
+    """
+
+    def __init__(self, counts: IntArray, n_negatives: int, rng: np.random.Generator) -> None:
+        self._items = np.flatnonzero(counts)
+        weights = counts[self._items] ** 0.75
+        self._cumulative = np.cumsum(weights / weights.sum())
+        self._log_expected = np.log(n_negatives * weights / weights.sum()).astype(np.float32)
+        self._n_negatives = n_negatives
+        self._rng = rng
+
+    def __call__(self) -> tuple[IntArray, FloatArray]:
+        """Item rows, and the log of how often each is expected among them, both of shape ``(n_negatives,)``."""
+        drawn = np.searchsorted(self._cumulative, self._rng.random(self._n_negatives))
+        drawn = np.minimum(drawn, len(self._items) - 1)
+        return self._items[drawn], self._log_expected[drawn]
+
+
+def _windows(sequences: Sequences, max_length: int, rng: np.random.Generator) -> tuple[IntArray, IntArray, IntArray]:
+    """User, first and last input (exclusive) of each window; the target is one further."""
+    transitions = np.maximum(np.diff(sequences.offsets) - 1, 0)
+    # The first window of a long history is of random length, all others full.
+    first = np.where(transitions > max_length, rng.integers(1, max_length + 1, len(transitions)), max_length)
+    n_windows = np.where(transitions > 0, 1 + np.maximum(-(-(transitions - first) // max_length), 0), 0)
+    users = np.repeat(np.arange(len(transitions)), n_windows)
+    nth = np.arange(len(users)) - np.repeat(np.cumsum(n_windows) - n_windows, n_windows)
+    begins = np.where(nth == 0, 0, first[users] + (nth - 1) * max_length)
+    ends = np.minimum(first[users] + nth * max_length, transitions[users])
+    return users, sequences.offsets[users] + begins, sequences.offsets[users] + ends
+
+
+def _groups(order: IntArray, lengths: IntArray, batch_tokens: int) -> Iterator[IntArray]:
+    """Cut ``order``, which is by falling length, into groups that fill a batch each."""
+    begin = 0
+    while begin < len(order):
+        size = max(1, batch_tokens // max(1, int(lengths[order[begin]])))
+        yield order[begin : begin + size]
+        begin += size
+
+
+def _pad(items: IntArray, rows: IntArray, starts: IntArray, lengths: IntArray, *, with_targets: bool) -> Batch:
+    places = np.arange(int(lengths.max()))
+    inside = places < lengths[:, None]
+    at = np.where(inside, starts[:, None] + places, 0)
+    inputs = np.where(inside, items[at], 0)
+    targets = np.where(inside, items[np.where(inside, at + 1, 0)], -1) if with_targets else np.full_like(inputs, -1)
+    return Batch(rows, inputs, targets, lengths)

@@ -1,0 +1,82 @@
+"""The models by name, and how a trained one becomes bytes that a table can keep.
+
+An artifact is one safetensors file: the arrays of :meth:`Model.state`, and in its metadata, as JSON, the model's name,
+its configuration, the version of this format and a digest of them all. Nothing in it is ever executed.
+"""
+
+import hashlib
+import json
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from recsql.errors import ModelError, NotFoundError
+from workers.models.base import Model
+
+FORMAT_VERSION = 1
+
+MODELS: dict[str, str] = {
+    "ease": "workers.models.ease:Ease",
+    "transformer": "workers.models.transformer:Transformer",
+}
+"""Where each model is; as text, so that torch is imported only with a model that needs it."""
+
+
+def get_model(name: str) -> type[Model]:
+    """Import and return the model of this name.
+
+    Raises:
+        NotFoundError: if there is none.
+    """
+    if name not in MODELS:
+        raise NotFoundError(f"there is no model {name!r}; known are {', '.join(sorted(MODELS))}")
+    module, _, class_name = MODELS[name].partition(":")
+    return getattr(import_module(module), class_name)
+
+
+def save_artifact(model: Model) -> bytes:
+    """Serialise a trained model."""
+    arrays = {name: np.ascontiguousarray(array) for name, array in model.state().items()}
+    header: dict[str, Any] = {"format": FORMAT_VERSION, "model": model.name, "config": model.describe()}
+    header["sha256"] = _digest(header, arrays)
+    return save(arrays, metadata={"recsql": json.dumps(header)})
+
+
+def load_artifact(blob: bytes) -> Model:
+    """Restore the model that :func:`save_artifact` serialised.
+
+    Raises:
+        ModelError: if the bytes are damaged, of a newer format, or of a model that this release does not have.
+    """
+    try:
+        arrays = {name: np.array(array) for name, array in load(blob).items()}
+        length = int.from_bytes(blob[:8], "little")
+        header = json.loads(json.loads(blob[8 : 8 + length])["__metadata__"]["recsql"])
+        version, claimed = header["format"], header.pop("sha256")
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError("this is no model artifact, or it is damaged; train the model again") from error
+    if version != FORMAT_VERSION:
+        raise ModelError(
+            f"the artifact has format {version}, this release reads {FORMAT_VERSION}; upgrade recsql or train again"
+        )
+    if claimed != _digest(header, arrays):
+        raise ModelError("the artifact is damaged: its content does not match its digest; train the model again")
+    try:
+        model_class = get_model(header["model"])
+        model = model_class(model_class.Config.model_validate(header["config"]))
+    except (NotFoundError, ValidationError) as error:
+        raise ModelError(f"this release cannot use the artifact: {error}; train the model again") from error
+    model.restore(arrays)
+    return model
+
+
+def _digest(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> str:
+    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    for name in sorted(arrays):
+        digest.update(f"{name} {arrays[name].dtype.str} {arrays[name].shape}".encode())
+        digest.update(arrays[name].tobytes())
+    return digest.hexdigest()
