@@ -122,3 +122,186 @@ select exists (select from recsql.event_inbox_0);
 -- take_inbox --
 -- Take what applications copied into the inbox.
 select recsql.take_inbox(%(load_no)s);
+
+-- run_items --
+-- Catalogue of a run and whatever its users had, in the order of item rows.
+select item_no from recsql.catalogue(%(run_no)s)
+union
+select item_no from recsql.interaction where run_no = %(run_no)s
+order by item_no;
+
+-- run_sequences --
+-- Positive interactions of a run, oldest first.
+select user_no, item_no from recsql.interaction
+where run_no = %(run_no)s and step is not null
+order by user_no, step desc;
+
+-- run_content --
+-- Content vectors of a run's items.
+select e.item_no, e.embedding
+from recsql.item_embedding as e
+where
+    e.space_no = (select s.space_no from recsql.content_space as s)
+    and e.item_no in (
+        select c.item_no from recsql.catalogue(%(run_no)s) as c
+        union all
+        select i.item_no from recsql.interaction as i where i.run_no = %(run_no)s
+    )
+order by e.item_no;
+
+-- run_targets --
+-- What an offline run should have found; one item a user.
+select user_no, min(item_no) from recsql.relevant_event(%(run_no)s) group by user_no order by user_no;
+
+-- add_text_space --
+-- Make the text space of a model, or find it.
+select recsql.add_embedding_space(%(space)s, 'text', %(model)s, %(revision)s, %(dim)s, %(template)s);
+
+-- embedding_backlog --
+-- Items to embed in a space.
+select item_no, content, content_hash from recsql.embedding_backlog where space_no = %(space_no)s;
+
+-- write_embedding --
+-- Write a vector, unless the item's content has moved on meanwhile: then it is in the backlog again.
+insert into recsql.item_embedding (space_no, item_no, content_hash, embedding)
+values (%(space_no)s, %(item_no)s, %(content_hash)s, %(embedding)s)
+on conflict (space_no, item_no) do update
+    set content_hash = excluded.content_hash, embedding = excluded.embedding, embedded_at = now();
+
+-- record_embedding_failure --
+-- Set an item aside that the model could not embed.
+insert into recsql.embedding_failure as f (space_no, item_no, content_hash, error)
+values (%(space_no)s, %(item_no)s, %(content_hash)s, %(error)s)
+on conflict (space_no, item_no) do update
+    set content_hash = excluded.content_hash, error = excluded.error, attempts = f.attempts + 1, failed_at = now();
+
+-- make_split --
+-- Make an offline split, or find it.
+select recsql.make_split(%(protocol)s, %(part)s);
+
+-- input_state --
+-- Digest of what a run reads: events, items and vectors.
+select md5(concat_ws(
+    ' ', (select max(event_no) from recsql.event), (select count(*) from recsql.event), (select max(updated_at) from recsql.item),
+    (select count(*) from recsql.item), (select max(embedded_at) from recsql.item_embedding),
+    (select digest from recsql.sql_digest)
+));
+
+-- complete_run --
+-- An earlier run on the same input.
+select run_no from recsql.run where fingerprint = %(fingerprint)s and state = 'complete' order by run_no desc limit 1;
+
+-- begin_run --
+-- Begin a run.
+select recsql.begin_run(%(split_no)s, %(fingerprint)s, %(config)s);
+
+-- end_run --
+-- A run is complete or has failed.
+update recsql.run set state = %(state)s, error = %(error)s, finished_at = clock_timestamp() where run_no = %(run_no)s;
+
+-- record_stage --
+-- A stage of a run is done.
+insert into recsql.run_stage (run_no, stage, state, n_rows, started_at, finished_at)
+values (%(run_no)s, %(stage)s, 'complete', %(n_rows)s, clock_timestamp() - make_interval(secs => %(seconds)s), clock_timestamp())
+on conflict (run_no, stage) do update
+    set n_rows = excluded.n_rows, started_at = excluded.started_at, finished_at = excluded.finished_at;
+
+-- refresh_interaction --
+-- Stage interactions.
+select recsql.refresh_interaction(%(run_no)s);
+
+-- refresh_item_popularity --
+-- Stage popularity.
+select recsql.refresh_item_popularity(%(run_no)s);
+
+-- refresh_similarity_sequential --
+-- Stage sequential.
+select recsql.refresh_similarity_sequential(%(run_no)s, p_reverse => %(reverse)s);
+
+-- refresh_similarity_cosine --
+-- Stage cosine.
+select recsql.refresh_similarity_cosine(%(run_no)s);
+
+-- clear_similarity --
+-- Remove a run's neighbours by one method.
+delete from recsql.item_similarity
+where run_no = %(run_no)s and source_no = (select source_no from recsql.source where source = %(source)s);
+
+-- source_no --
+-- Number of a source.
+select source_no from recsql.source where source = %(source)s;
+
+-- add_model_version --
+-- Register a trained version.
+with named as (
+    insert into recsql.model (model) values (%(model)s)
+    on conflict (model) do update set model = excluded.model
+    returning model_no
+)
+
+insert into recsql.model_version (model_no, run_no, config, metrics, artifact, artifact_sha256)
+select n.model_no, %(run_no)s, %(config)s, %(metrics)s, %(artifact)s, sha256(%(artifact)s)
+from named as n
+returning version_no;
+
+-- add_model_vectors --
+-- Prepare the vectors of a version.
+select recsql.add_model_vectors(%(version_no)s, %(dim)s);
+
+-- refresh_candidates --
+-- Candidates of one source for some users.
+select recsql.refresh_candidates(%(run_no)s, %(source)s, %(first)s, %(last)s, %(n)s);
+
+-- analyze_candidates --
+-- Fresh statistics before candidates are joined.
+analyze recsql.candidate;
+
+-- candidate_pairs --
+-- Each user's candidates, whatever their source.
+select distinct user_no, item_no from recsql.candidate where run_no = %(run_no)s order by user_no, item_no;
+
+-- clear_scores --
+-- Remove a run's scores.
+delete from recsql.score where run_no = %(run_no)s;
+
+-- fusion_parts --
+-- Parts of each source, to fit weights on; the target is what the user went on to.
+select p.user_no, p.item_no, p.source_no, p.part, e.item_no is not null as is_target
+from recsql.source_part(%(run_no)s, 0, 2147483647) as p
+left join recsql.relevant_event(%(run_no)s) as e on e.user_no = p.user_no and e.item_no = p.item_no
+order by p.user_no, p.item_no;
+
+-- sources --
+-- The sources by number.
+select source_no, source from recsql.source where is_active order by source_no;
+
+-- write_policy --
+-- Keep fitted weights.
+insert into recsql.fusion_policy (policy, kind, weights, run_no, metrics)
+values (%(policy)s, %(kind)s, %(weights)s, %(run_no)s, %(metrics)s)
+on conflict (policy) do update
+    set weights = excluded.weights, run_no = excluded.run_no, metrics = excluded.metrics
+returning policy_no;
+
+-- fuse --
+-- Fuse for some users.
+select recsql.fuse(%(run_no)s, %(policy_no)s, %(first)s, %(last)s);
+
+-- user_range --
+-- Users of a run.
+select coalesce(min(user_no), 0), coalesce(max(user_no), -1) from recsql.interaction where run_no = %(run_no)s;
+
+-- user_metric --
+-- Quality of one method for each user.
+select ndcg, recall, mrr, average_precision from recsql.user_metric(%(run_no)s, %(method)s, %(k)s) order by user_no;
+
+-- write_evaluation --
+-- Keep a figure.
+insert into recsql.evaluation (run_no, method, metric, k, value, lo, hi, n_users)
+values (%(run_no)s, %(method)s, %(metric)s, %(k)s, %(value)s, %(lo)s, %(hi)s, %(n_users)s)
+on conflict (run_no, method, metric, k, segment) do update
+    set value = excluded.value, lo = excluded.lo, hi = excluded.hi, n_users = excluded.n_users, evaluated_at = now();
+
+-- publish --
+-- Serve a run.
+select recsql.publish(%(run_no)s, %(policy_no)s);

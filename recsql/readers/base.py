@@ -15,7 +15,7 @@ ENTITY_SCHEMA = pa.schema([(name, pa.string()) for name in ("line_no", "entity",
 
 @dataclass(frozen=True)
 class Malformed:
-    """A line that could not be split into columns or decoded.
+    r"""A line that could not be split into columns or decoded.
 
     Attributes:
         line_no: its number in the file, from 1.

@@ -1,0 +1,1 @@
+"""Encoders: pretrained models that turn content into vectors, one file a modality."""
