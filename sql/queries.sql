@@ -305,3 +305,49 @@ on conflict (run_no, method, metric, k, segment) do update
 -- publish --
 -- Serve a run.
 select recsql.publish(%(run_no)s, %(policy_no)s);
+
+-- latest_policy --
+-- The policy that was fitted on a run.
+select policy_no from recsql.fusion_policy where run_no = %(run_no)s order by policy_no desc limit 1;
+
+-- chosen_epochs --
+-- The number of epochs that a validation run chose.
+select (metrics ->> 'epochs')::double precision::integer from recsql.model_version
+where run_no = %(run_no)s order by version_no desc limit 1;
+
+-- quality --
+-- The figures of a run.
+select method, metric || '@' || k as metric, value, lo, hi, n_users
+from recsql.evaluation where run_no = %(run_no)s order by metric, value desc;
+
+-- api_recommend --
+-- Recommendations, with titles for people.
+select r.rank, r.item_id, i.title, r.score, r.reason
+from recsql_api.recommend(%(user_id)s, %(n)s, %(domain)s) as r
+inner join recsql.item as i on i.item_id = r.item_id
+order by r.rank;
+
+-- run_status --
+-- The newest runs.
+select r.run_no, coalesce(s.split, 'production') as split, r.state, r.started_at, r.finished_at, r.error,
+    exists (select from recsql.release as l where l.run_no = r.run_no) as is_served
+from recsql.run as r
+left join recsql.split as s on s.split_no = r.split_no
+order by r.run_no desc limit 10;
+
+-- example_users --
+-- Users with the longest and a middling history.
+select user_id from (
+    select u.user_id, row_number() over (order by count(*) desc, u.user_id) as position
+    from recsql.event as e inner join recsql.app_user as u on u.user_no = e.user_no
+    group by u.user_id
+) as u where u.position in (1, 100) order by u.position;
+
+-- rollback --
+-- Serve the run before.
+select recsql.rollback();
+
+-- rejected --
+-- Refused rows by reason.
+select load_no, reason, count(*) as n_rows, min(coalesce(raw, concat_ws(',', user_id, item_id, kind, value, at))) as example
+from recsql.event_rejected group by load_no, reason order by load_no, count(*) desc;

@@ -35,7 +35,13 @@ def embed(
     Raises:
         ModelError: the space belongs to another model.
     """
-    space = {"space": SPACE, "model": encoder.name, "revision": encoder.revision, "dim": encoder.dim, "template": TEMPLATE}
+    space = {
+        "space": SPACE,
+        "model": encoder.name,
+        "revision": encoder.revision,
+        "dim": encoder.dim,
+        "template": TEMPLATE,
+    }
     row = connection.execute(QUERIES["add_text_space"], space).fetchone()
     space_no = row[0] if row else 0
     backlog = connection.execute(QUERIES["embedding_backlog"], {"space_no": space_no}).fetchall()
@@ -53,7 +59,9 @@ def _write(connection: psycopg.Connection[Any], encoder: TextEncoder, space_no: 
     except (RuntimeError, ValueError, ModelError) as error:
         if len(batch) > 1:
             middle = len(batch) // 2
-            return _write(connection, encoder, space_no, batch[:middle]) + _write(connection, encoder, space_no, batch[middle:])
+            return _write(connection, encoder, space_no, batch[:middle]) + _write(
+                connection, encoder, space_no, batch[middle:]
+            )
         failed = {"space_no": space_no, "item_no": batch[0][0], "content_hash": batch[0][2], "error": str(error)[:1000]}
         connection.execute(QUERIES["record_embedding_failure"], failed)
         logger.warning("item could not be embedded", extra=failed)

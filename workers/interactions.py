@@ -43,9 +43,15 @@ def read_run(connection: psycopg.Connection[Any], run_no: int) -> RunData:
     with connection.cursor(binary=True) as cursor:
         vectors = cursor.execute(QUERIES["run_content"], parameters).fetchall()
     if vectors:
-        content = np.full((len(item_nos), len(vectors[0][1].to_numpy() if hasattr(vectors[0][1], "to_numpy") else vectors[0][1])), np.nan, dtype=np.float32)
+        content = np.full(
+            (len(item_nos), len(vectors[0][1].to_numpy() if hasattr(vectors[0][1], "to_numpy") else vectors[0][1])),
+            np.nan,
+            dtype=np.float32,
+        )
         rows = np.searchsorted(item_nos, _column(vectors))
-        content[rows] = np.stack([np.asarray(getattr(v, "to_numpy", lambda v=v: v)(), dtype=np.float32) for _, v in vectors])
+        content[rows] = np.stack(
+            [np.asarray(getattr(v, "to_numpy", lambda v=v: v)(), dtype=np.float32) for _, v in vectors]
+        )
 
     relevant = connection.execute(QUERIES["run_targets"], parameters).fetchall()
     targets = None
