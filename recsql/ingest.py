@@ -213,10 +213,10 @@ def _refusal(
     if n_rejected <= options.max_rejected * max(result.n_rows, 1):
         return None
     reasons = connection.execute(QUERIES["rejected_reasons"], {"load_no": result.load_no}).fetchall()
-    told = "; ".join(f"{count:,} × {reason}" for reason, count in reasons[:3])
+    told = "; ".join(f"{count:,} x {reason}" for reason, count in reasons[:3])
     return (
-        f"{n_rejected:,} of {result.n_rows:,} events were refused ({told}), so none was loaded; 'recsql rejected list' shows "
-        f"them. Mend the source or its mapping, or allow it with --max-rejected 1."
+        f"{n_rejected:,} of {result.n_rows:,} events were refused ({told}), so none was loaded; 'recsql rejected' "
+        f"shows them. Mend the source or its mapping, or allow it with --max-rejected 1."
     )
 
 

@@ -125,7 +125,7 @@ select recsql.take_inbox(%(load_no)s);
 
 -- run_items --
 -- Catalogue of a run and whatever its users had, in the order of item rows.
-select item_no from recsql.catalogue(%(run_no)s)
+select item_no from recsql.catalogue(%(run_no)s::integer)
 union
 select item_no from recsql.interaction where run_no = %(run_no)s
 order by item_no;
@@ -143,7 +143,7 @@ from recsql.item_embedding as e
 where
     e.space_no = (select s.space_no from recsql.content_space as s)
     and e.item_no in (
-        select c.item_no from recsql.catalogue(%(run_no)s) as c
+        select c.item_no from recsql.catalogue(%(run_no)s::integer) as c
         union all
         select i.item_no from recsql.interaction as i where i.run_no = %(run_no)s
     )
@@ -151,7 +151,7 @@ order by e.item_no;
 
 -- run_targets --
 -- What an offline run should have found; one item a user.
-select user_no, min(item_no) from recsql.relevant_event(%(run_no)s) group by user_no order by user_no;
+select user_no, min(item_no) from recsql.relevant_event(%(run_no)s::integer) group by user_no order by user_no;
 
 -- add_text_space --
 -- Make the text space of a model, or find it.
@@ -193,7 +193,7 @@ select run_no from recsql.run where fingerprint = %(fingerprint)s and state = 'c
 
 -- begin_run --
 -- Begin a run.
-select recsql.begin_run(%(split_no)s, %(fingerprint)s, %(config)s);
+select recsql.begin_run(%(split_no)s::integer, %(fingerprint)s, %(config)s::jsonb);
 
 -- end_run --
 -- A run is complete or has failed.
@@ -208,19 +208,19 @@ on conflict (run_no, stage) do update
 
 -- refresh_interaction --
 -- Stage interactions.
-select recsql.refresh_interaction(%(run_no)s);
+select recsql.refresh_interaction(%(run_no)s::integer);
 
 -- refresh_item_popularity --
 -- Stage popularity.
-select recsql.refresh_item_popularity(%(run_no)s);
+select recsql.refresh_item_popularity(%(run_no)s::integer);
 
 -- refresh_similarity_sequential --
 -- Stage sequential.
-select recsql.refresh_similarity_sequential(%(run_no)s, p_reverse => %(reverse)s);
+select recsql.refresh_similarity_sequential(%(run_no)s::integer, p_reverse => %(reverse)s::real);
 
 -- refresh_similarity_cosine --
 -- Stage cosine.
-select recsql.refresh_similarity_cosine(%(run_no)s);
+select recsql.refresh_similarity_cosine(%(run_no)s::integer);
 
 -- clear_similarity --
 -- Remove a run's neighbours by one method.
@@ -240,17 +240,17 @@ with named as (
 )
 
 insert into recsql.model_version (model_no, run_no, config, metrics, artifact, artifact_sha256)
-select n.model_no, %(run_no)s, %(config)s, %(metrics)s, %(artifact)s, sha256(%(artifact)s)
+select n.model_no, %(run_no)s, %(config)s, %(metrics)s, %(artifact)s, sha256(%(artifact)s::bytea)
 from named as n
 returning version_no;
 
 -- add_model_vectors --
 -- Prepare the vectors of a version.
-select recsql.add_model_vectors(%(version_no)s, %(dim)s);
+select recsql.add_model_vectors(%(version_no)s::integer, %(dim)s::integer);
 
 -- refresh_candidates --
 -- Candidates of one source for some users.
-select recsql.refresh_candidates(%(run_no)s, %(source)s, %(first)s, %(last)s, %(n)s);
+select recsql.refresh_candidates(%(run_no)s::integer, %(source)s, %(first)s::integer, %(last)s::integer, %(n)s::integer);
 
 -- analyze_candidates --
 -- Fresh statistics before candidates are joined.
@@ -267,8 +267,8 @@ delete from recsql.score where run_no = %(run_no)s;
 -- fusion_parts --
 -- Parts of each source, to fit weights on; the target is what the user went on to.
 select p.user_no, p.item_no, p.source_no, p.part, e.item_no is not null as is_target
-from recsql.source_part(%(run_no)s, 0, 2147483647) as p
-left join recsql.relevant_event(%(run_no)s) as e on e.user_no = p.user_no and e.item_no = p.item_no
+from recsql.source_part(%(run_no)s::integer, 0, 2147483647) as p
+left join recsql.relevant_event(%(run_no)s::integer) as e on e.user_no = p.user_no and e.item_no = p.item_no
 order by p.user_no, p.item_no;
 
 -- sources --
@@ -285,7 +285,7 @@ returning policy_no;
 
 -- fuse --
 -- Fuse for some users.
-select recsql.fuse(%(run_no)s, %(policy_no)s, %(first)s, %(last)s);
+select recsql.fuse(%(run_no)s::integer, %(policy_no)s::integer, %(first)s::integer, %(last)s::integer);
 
 -- user_range --
 -- Users of a run.
@@ -293,7 +293,7 @@ select coalesce(min(user_no), 0), coalesce(max(user_no), -1) from recsql.interac
 
 -- user_metric --
 -- Quality of one method for each user.
-select ndcg, recall, mrr, average_precision from recsql.user_metric(%(run_no)s, %(method)s, %(k)s) order by user_no;
+select ndcg, recall, mrr, average_precision from recsql.user_metric(%(run_no)s::integer, %(method)s, %(k)s::integer) order by user_no;
 
 -- write_evaluation --
 -- Keep a figure.
@@ -304,7 +304,7 @@ on conflict (run_no, method, metric, k, segment) do update
 
 -- publish --
 -- Serve a run.
-select recsql.publish(%(run_no)s, %(policy_no)s);
+select recsql.publish(%(run_no)s::integer, %(policy_no)s::integer);
 
 -- latest_policy --
 -- The policy that was fitted on a run.
@@ -323,7 +323,7 @@ from recsql.evaluation where run_no = %(run_no)s order by metric, value desc;
 -- api_recommend --
 -- Recommendations, with titles for people.
 select r.rank, r.item_id, i.title, r.score, r.reason
-from recsql_api.recommend(%(user_id)s, %(n)s, %(domain)s) as r
+from recsql_api.recommend(%(user_id)s, %(n)s::integer, %(domain)s) as r
 inner join recsql.item as i on i.item_id = r.item_id
 order by r.rank;
 

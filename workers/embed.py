@@ -24,7 +24,8 @@ def embed(
 ) -> int:
     """Embed every item whose content has changed; returns the number of vectors written.
 
-    A batch that fails is halved until the item at fault stands alone; it is kept in ``embedding_failure`` with its error.
+    A batch that fails is halved until the item at fault stands alone; it is kept in ``embedding_failure`` with
+    its error.
 
     Args:
         connection: in autocommit mode.

@@ -1,7 +1,8 @@
 """The pipeline: every stage of a run, each a function that writes its table and returns its number of rows.
 
-A whole refresh is three runs: on the validation cut (it chooses the number of epochs and the fusion weights), on the test
-cut (it is measured once), and on everything (it is published). A run whose input has not changed is not made again.
+A whole refresh is three runs: on the validation cut (it chooses the number of epochs and the fusion weights),
+on the test cut (it is measured once), and on everything (it is published). A run whose input has not changed is not
+made again.
 """
 
 import json
@@ -203,11 +204,16 @@ class Pipeline:
         training = TrainingOptions(seed=self.config.seed, device=device, progress=bar)
         metrics = model.fit(TrainingData(data.sequences, len(data.item_nos), data.content, targets), training)
         version_no = self._one(
-            "add_model_version", model=MODEL, run_no=run_no, config=json.dumps(model.describe()), metrics=json.dumps(metrics),
+            "add_model_version",
+            model=MODEL,
+            run_no=run_no,
+            config=json.dumps(model.describe()),
+            metrics=json.dumps(metrics),
             artifact=save_artifact(model),
-        )  # fmt: skip
+        )
         items, users = model.item_vectors(), model.user_vectors(data.sequences)
-        assert items is not None and users is not None
+        assert items is not None
+        assert users is not None
         self._one("add_model_vectors", version_no=version_no, dim=items.shape[1])
         self._copy_vectors(
             "copy recsql.item_vector (version_no, item_no, embedding) from stdin", version_no, data.item_nos, items

@@ -20,7 +20,9 @@ declare
     v_user_no integer := (select u.user_no from app_user as u where u.user_id = p_user_id);
     v_context_no integer := (select i.item_no from item as i where i.item_id = p_context ->> 'item_id');
     v_request_id uuid := gen_random_uuid();
-    v_exclude integer[] := array(select i.item_no from item as i where i.item_id = any (p_exclude)) || v_context_no;
+    v_exclude integer[] := array(
+        select i.item_no from item as i where i.item_id = any (p_exclude || (p_context ->> 'item_id'))
+    );
     v_seen integer[];
     v_item_nos integer[];
     v_scores double precision[];

@@ -1,0 +1,21 @@
+-- recsql_api.run_quality: one row per offline run, method, metric, cut-off and segment.
+create view recsql_api.run_quality as
+select
+    e.run_no,
+    s.protocol,
+    s.part,
+    e.method,
+    e.metric,
+    e.k,
+    e.segment,
+    e.value,
+    e.lo,
+    e.hi,
+    e.n_users,
+    e.evaluated_at
+from recsql.evaluation as e
+inner join recsql.run as r on r.run_no = e.run_no
+inner join recsql.split as s on s.split_no = r.split_no;
+
+comment on view recsql_api.run_quality is
+'One row per offline run, method, metric, cut-off and segment: the mean over users, with its 95 % bootstrap interval.';
