@@ -22,7 +22,7 @@ def served(connection):
     for user in range(12):
         for step in range(6):
             connection.execute(
-                "select recsql_api.record_event(%s, %s, 'like', p_at => '2024-01-01Z'::timestamptz + make_interval(0,0,0,0,%s))",
+                "select recsql_api.record_event(%s, %s, 'like', p_at => to_timestamp(1704067200 + 3600 * %s))",
                 (f"u{user}", f"i{(user + step) % 10}", user * 10 + step),
             )
     pipeline = Pipeline(connection, TINY)
