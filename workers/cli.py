@@ -106,7 +106,7 @@ def embed(as_json: Json = False) -> None:
     from recsql import db
 
     with db.connect() as connection, progress_bars() as progress:
-        emit({"embedded": _embed(connection, progress)}, as_json)
+        emit({"embedded": embed_backlog(connection, progress)}, as_json)
 
 
 @app.command()
@@ -120,8 +120,8 @@ def run(
     from workers.pipeline import Pipeline, PipelineConfig
 
     with db.connect() as connection, progress_bars() as progress:
-        _embed(connection, progress)
-        refresh = Pipeline(connection, PipelineConfig(protocol=protocol, seed=seed), _bars(progress)).refresh()
+        embed_backlog(connection, progress)
+        refresh = Pipeline(connection, PipelineConfig(protocol=protocol, seed=seed), stage_bars(progress)).refresh()
     emit(vars(refresh), as_json)
 
 
@@ -165,8 +165,8 @@ def demo(
     with db.connect(url) as connection:
         with progress_bars() as progress:
             ingest.load(connection, reader)
-            _embed(connection, progress)
-            refresh = Pipeline(connection, bar=_bars(progress)).refresh()
+            embed_backlog(connection, progress)
+            refresh = Pipeline(connection, bar=stage_bars(progress)).refresh()
         users = [row["user_id"] for row in _rows("example_users")] + ["somebody-new"]
         shown = {user: _rows("api_recommend", user_id=user, n=5, domain=None) for user in users}
         quality = _rows("quality", run_no=refresh.test_run_no)
@@ -192,14 +192,17 @@ def _migrated() -> str:
     return url
 
 
-def _embed(connection: Any, progress: Any) -> int:
+def embed_backlog(connection: Any, progress: Any) -> int:
+    """Embed what is waiting, with a progress bar."""
     from workers.embed import embed as embed_items
     from workers.encoders.text import TextEncoder
 
-    return embed_items(connection, TextEncoder(), _bars(progress)("embed"))
+    return embed_items(connection, TextEncoder(), stage_bars(progress)("embed"))
 
 
-def _bars(progress: Any) -> Any:
+def stage_bars(progress: Any) -> Any:
+    """What the pipeline calls for a bar for each stage."""
+
     def start(stage: str) -> Any:
         task = progress.add_task(stage, total=None, note="")
         return lambda done, total, note: progress.update(task, completed=done, total=total, note=note)
