@@ -82,7 +82,7 @@ def load(
 
     Raises:
         InputError: the source cannot be read, or more of it was refused than ``options.max_rejected``; the refused rows
-            are kept with their reasons, nothing else is.
+            are kept with their reasons, and so are the items and users; none of its events is.
     """
     options = options or LoadOptions()
     fingerprint = sha256(f"{reader.fingerprint()} {options.time_unit} {options.domain}".encode()).hexdigest()
