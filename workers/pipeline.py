@@ -84,8 +84,10 @@ class Pipeline:
 
     def refresh(self) -> Refresh:
         """Choose on validation, measure on test, publish on everything; what is done already is left as it is."""
-        validation, new_validation = self.run("validation")
-        policy_no = self._policy(validation) if new_validation else self._one("latest_policy", run_no=validation)
+        validation, _ = self.run("validation")
+        # Not "if the run is new": a refresh may have been stopped between the run and the fitting of its policy.
+        fitted = self.connection.execute(QUERIES["latest_policy"], {"run_no": validation}).fetchone()
+        policy_no = fitted[0] if fitted else self._policy(validation)
         test, _ = self.run("test", validation, policy_no)
         production, is_new = self.run("production", validation, policy_no)
         if is_new:
