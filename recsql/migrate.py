@@ -6,7 +6,7 @@ from typing import Any
 
 import psycopg
 
-from recsql.db import explained
+from recsql.db import database_url, explained
 from recsql.errors import DatabaseError, RecsqlError, SchemaError
 from recsql.paths import ALEMBIC_INI, MIGRATIONS_DIR
 from recsql.repeatable import RepeatableObjects
@@ -105,6 +105,18 @@ def upgrade(url: str, revision: str = "head") -> None:
         SchemaError: the database is newer than this release, or an object that is not ours is in the way.
     """
     _run("upgrade", url, revision)
+
+
+def migrated_url() -> str:
+    """The configured database, brought to this release's revision.
+
+    Raises:
+        RecsqlError: as :func:`recsql.db.database_url` and :func:`upgrade` do.
+    """
+    with explained():
+        url = database_url()
+        upgrade(url)
+    return url
 
 
 def downgrade(url: str, revision: str) -> None:

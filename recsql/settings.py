@@ -33,6 +33,10 @@ class Settings(BaseSettings):
     """Name or path of a sentence-transformers model; the packaged one when unset."""
     threads: int | None = None
     """Threads that torch may use; torch's own default when unset."""
+    cron_publish: str = "7 * * * *"
+    """When workers make and serve a new run (UTC); empty for never."""
+    cron_evaluate: str = "17 3 * * *"
+    """When workers choose epochs and weights anew and measure every method (UTC); empty for never."""
 
 
 @lru_cache(maxsize=1)

@@ -131,14 +131,16 @@ select item_no from recsql.interaction where run_no = %(run_no)s
 order by item_no;
 
 -- run_sequences --
--- Positive interactions of a run, oldest first.
-select user_no, item_no from recsql.interaction
+-- Positive interactions of a run, one row a user, oldest first.
+select user_no, array_agg(item_no order by step desc)
+from recsql.interaction
 where run_no = %(run_no)s and step is not null
-order by user_no, step desc;
+group by user_no
+order by user_no;
 
 -- run_content --
 -- Content vectors of a run's items.
-select e.item_no, e.embedding
+select e.item_no, e.embedding::text
 from recsql.item_embedding as e
 where
     e.space_no = (select s.space_no from recsql.content_space as s)
@@ -150,8 +152,8 @@ where
 order by e.item_no;
 
 -- run_targets --
--- What an offline run should have found; one item a user.
-select user_no, min(item_no) from recsql.relevant_event(%(run_no)s::integer) group by user_no order by user_no;
+-- What each user of an offline run turned to next.
+select user_no, item_no from recsql.next_item(%(run_no)s::integer) order by user_no;
 
 -- add_text_space --
 -- Make the text space of a model, or find it.
@@ -160,6 +162,13 @@ select recsql.add_embedding_space(%(space)s, 'text', %(model)s, %(revision)s, %(
 -- embedding_backlog --
 -- Items to embed in a space.
 select item_no, content, content_hash from recsql.embedding_backlog where space_no = %(space_no)s;
+
+-- needs_embedding --
+-- A row where an item waits to be embedded, or no space is there yet to wait in.
+select 1
+where
+    exists (select from recsql.embedding_backlog)
+    or (exists (select from recsql.item) and not exists (select from recsql.embedding_space));
 
 -- write_embedding --
 -- Write a vector, unless the item's content has moved on meanwhile: then it is in the backlog again.
@@ -187,17 +196,34 @@ select md5(concat_ws(
     (select digest from recsql.sql_digest)
 ));
 
--- complete_run --
--- An earlier run on the same input.
-select run_no from recsql.run where fingerprint = %(fingerprint)s and state = 'complete' order by run_no desc limit 1;
+-- run_of_input --
+-- The newest run on the same input, whole or not.
+select run_no, state from recsql.run
+where fingerprint = %(fingerprint)s and state <> 'pruned'
+order by run_no desc
+limit 1;
+
+-- stages_done --
+-- Stages that a run has behind it.
+select stage from recsql.run_stage where run_no = %(run_no)s and state = 'complete';
+
+-- lock_run --
+-- Be the only one to make a run; the lock ends with the session.
+select pg_try_advisory_lock(hashtextextended('recsql.run ' || %(fingerprint)s, 0));
+
+-- unlock_run --
+-- Let others make the run.
+select pg_advisory_unlock(hashtextextended('recsql.run ' || %(fingerprint)s, 0));
 
 -- begin_run --
 -- Begin a run.
 select recsql.begin_run(%(split_no)s::integer, %(fingerprint)s, %(config)s::jsonb);
 
 -- end_run --
--- A run is complete or has failed.
-update recsql.run set state = %(state)s, error = %(error)s, finished_at = clock_timestamp() where run_no = %(run_no)s;
+-- A run goes on, is complete, or has failed.
+update recsql.run
+set state = %(state)s, error = %(error)s, finished_at = case when %(state)s <> 'running' then clock_timestamp() end
+where run_no = %(run_no)s;
 
 -- record_stage --
 -- A stage of a run is done.
@@ -257,19 +283,39 @@ select recsql.refresh_candidates(%(run_no)s::integer, %(source)s, %(first)s::int
 analyze recsql.candidate;
 
 -- candidate_pairs --
--- Each user's candidates, whatever their source.
-select distinct user_no, item_no from recsql.candidate where run_no = %(run_no)s order by user_no, item_no;
+-- Candidates of some users, whatever their source.
+select distinct user_no, item_no from recsql.candidate
+where run_no = %(run_no)s and user_no between %(first)s and %(last)s
+order by user_no, item_no;
+
+-- run_artifact --
+-- The newest version of a model that a run trained.
+select v.version_no, v.artifact
+from recsql.model_version as v
+inner join recsql.model as m on m.model_no = v.model_no
+where v.run_no = %(run_no)s and m.model = %(model)s
+order by v.version_no desc
+limit 1;
+
+-- analyze_vectors --
+-- Fresh statistics before vectors are searched.
+analyze recsql.item_vector, recsql.user_vector;
 
 -- clear_scores --
 -- Remove a run's scores.
 delete from recsql.score where run_no = %(run_no)s;
 
 -- fusion_parts --
--- Parts of each source, to fit weights on; the target is what the user went on to.
-select p.user_no, p.item_no, p.source_no, p.part, e.item_no is not null as is_target
-from recsql.source_part(%(run_no)s::integer, 0, 2147483647) as p
-left join recsql.relevant_event(%(run_no)s::integer) as e on e.user_no = p.user_no and e.item_no = p.item_no
-order by p.user_no, p.item_no;
+-- Parts of each source for a sample of users, to fit weights on; the target is what the user turned to next.
+with target as (
+    select n.user_no, n.item_no from recsql.next_item(%(run_no)s::integer) as n
+    order by md5(n.user_no::text)
+    limit %(n_users)s
+)
+
+select p.user_no, p.item_no, p.source_no, p.part, p.item_no = t.item_no as is_target
+from target as t
+inner join recsql.source_part(%(run_no)s::integer, 0, 2147483647) as p on p.user_no = t.user_no;
 
 -- sources --
 -- The sources by number.
@@ -293,7 +339,9 @@ select coalesce(min(user_no), 0), coalesce(max(user_no), -1) from recsql.interac
 
 -- user_metric --
 -- Quality of one method for each user.
-select ndcg, recall, mrr, average_precision from recsql.user_metric(%(run_no)s::integer, %(method)s, %(k)s::integer) order by user_no;
+select ndcg, recall, mrr, average_precision
+from recsql.user_metric(%(run_no)s::integer, %(method)s, %(k)s::integer)
+order by user_no;
 
 -- write_evaluation --
 -- Keep a figure.
@@ -302,18 +350,32 @@ values (%(run_no)s, %(method)s, %(metric)s, %(k)s, %(value)s, %(lo)s, %(hi)s, %(
 on conflict (run_no, method, metric, k, segment) do update
     set value = excluded.value, lo = excluded.lo, hi = excluded.hi, n_users = excluded.n_users, evaluated_at = now();
 
--- publish --
--- Serve a run.
-select recsql.publish(%(run_no)s::integer, %(policy_no)s::integer);
+-- publish_new --
+-- Serve a run by the policy that fused it, unless it is what is served; no row then.
+select recsql.publish(r.run_no, r.policy_no)
+from recsql.run as r
+where
+    r.run_no = %(run_no)s
+    and not exists (select from recsql.release as l where l.slot = 'default' and l.run_no = r.run_no);
 
 -- latest_policy --
 -- The policy that was fitted on a run.
 select policy_no from recsql.fusion_policy where run_no = %(run_no)s order by policy_no desc limit 1;
 
--- chosen_epochs --
--- The number of epochs that a validation run chose.
-select (metrics ->> 'epochs')::double precision::integer from recsql.model_version
-where run_no = %(run_no)s order by version_no desc limit 1;
+-- chosen --
+-- What the newest validation run chose: policy and number of epochs.
+select p.policy_no, (v.metrics ->> 'epochs')::double precision::integer as epochs
+from recsql.run as r
+inner join recsql.split as s on s.split_no = r.split_no and s.part = 'validation' and s.protocol = %(protocol)s
+inner join recsql.fusion_policy as p on p.run_no = r.run_no
+inner join recsql.model_version as v on v.run_no = r.run_no
+where r.state in ('complete', 'pruned')
+order by r.run_no desc, p.policy_no desc, v.version_no desc
+limit 1;
+
+-- default_policy --
+-- The policy that needs no fitting.
+select policy_no from recsql.fusion_policy where policy = 'rrf';
 
 -- quality --
 -- The figures of a run.
@@ -329,11 +391,19 @@ order by r.rank;
 
 -- run_status --
 -- The newest runs.
-select r.run_no, coalesce(s.split, 'production') as split, r.state, r.started_at, r.finished_at, r.error,
-    exists (select from recsql.release as l where l.run_no = r.run_no) as is_served
+select
+    r.run_no,
+    coalesce(s.protocol || ' ' || s.part, 'production') as part,
+    r.state,
+    (select g.stage from recsql.run_stage as g where g.run_no = r.run_no order by g.finished_at desc limit 1) as stage,
+    r.started_at,
+    round(extract(epoch from r.finished_at - r.started_at))::integer as seconds,
+    exists (select from recsql.release as l where l.run_no = r.run_no) as served,
+    left(split_part(r.error, chr(10), 1), 100) as error
 from recsql.run as r
 left join recsql.split as s on s.split_no = r.split_no
-order by r.run_no desc limit 10;
+order by r.run_no desc
+limit 10;
 
 -- example_users --
 -- Users with the longest and a middling history.
@@ -351,3 +421,25 @@ select recsql.rollback();
 -- Refused rows by reason.
 select load_no, reason, count(*) as n_rows, min(coalesce(raw, concat_ws(',', user_id, item_id, kind, value, at))) as example
 from recsql.event_rejected group by load_no, reason order by load_no, count(*) desc;
+
+-- prune_runs --
+-- Forget old runs but for their figures.
+select run_no from recsql.prune_runs(%(keep)s::integer);
+
+-- run_stages --
+-- What a run has behind it.
+select stage, n_rows, extract(epoch from finished_at - started_at)::double precision as seconds
+from recsql.run_stage
+where run_no = %(run_no)s
+order by finished_at;
+
+-- embedding_status --
+-- Vectors by space.
+select space, n_embedded, n_pending, n_failed, last_embedded_at from recsql_api.embedding_progress order by space;
+
+-- job_status --
+-- Jobs by task and state.
+select task_name as task, status::text as state, count(*) as n_jobs, max(attempts) as attempts
+from procrastinate.procrastinate_jobs
+group by task_name, status
+order by task_name, status;

@@ -24,6 +24,9 @@ from recsql import migrate
 from recsql.db import connect
 from recsql.embedded import EmbeddedServer
 
+# Several threads for such small models only wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 _NUMBERS = count(1)
 

@@ -1,11 +1,12 @@
 """A run's interactions as arrays, and the way back from rows to database keys."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import psycopg
 from numpy.typing import NDArray
+from pgvector import Vector
 
 from recsql.queries import QUERIES
 from workers.models.base import FloatArray, IntArray, Sequences
@@ -26,42 +27,41 @@ class RunData:
     item_nos: NDArray[np.int64]
     user_nos: NDArray[np.int64]
     sequences: Sequences
-    content: FloatArray | None
-    targets: IntArray | None
+    content: FloatArray | None = None
+    targets: IntArray | None = None
+
+    def user_rows(self, user_nos: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Row of each user, -1 for those who have none: they have no positive item."""
+        if not len(self.user_nos):
+            return np.full(len(user_nos), -1, dtype=np.int64)
+        rows = np.minimum(np.searchsorted(self.user_nos, user_nos), len(self.user_nos) - 1)
+        return np.where(self.user_nos[rows] == user_nos, rows, -1)
 
 
 def read_run(connection: psycopg.Connection[Any], run_no: int) -> RunData:
     """Read a run's catalogue, interactions, content vectors and, in an offline run, its targets."""
     parameters = {"run_no": run_no}
     item_nos = _column(connection.execute(QUERIES["run_items"], parameters).fetchall())
-    pairs = np.array(connection.execute(QUERIES["run_sequences"], parameters).fetchall(), dtype=np.int64).reshape(-1, 2)
-    user_nos, counts = np.unique(pairs[:, 0], return_counts=True)
-    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    sequences = Sequences(np.searchsorted(item_nos, pairs[:, 1]).astype(np.int64), offsets)
+    histories = connection.execute(QUERIES["run_sequences"], parameters).fetchall()
+    user_nos = _column(histories)
+    offsets = np.cumsum([0, *(len(history) for _, history in histories)], dtype=np.int64)
+    flat = np.concatenate([np.array(history, dtype=np.int64) for _, history in histories] or [item_nos[:0]])
+    data = RunData(item_nos, user_nos, Sequences(np.searchsorted(item_nos, flat).astype(np.int64), offsets))
 
-    content = None
-    with connection.cursor(binary=True) as cursor:
-        vectors = cursor.execute(QUERIES["run_content"], parameters).fetchall()
+    vectors = connection.execute(QUERIES["run_content"], parameters).fetchall()
     if vectors:
-        content = np.full(
-            (len(item_nos), len(vectors[0][1].to_numpy() if hasattr(vectors[0][1], "to_numpy") else vectors[0][1])),
-            np.nan,
-            dtype=np.float32,
-        )
-        rows = np.searchsorted(item_nos, _column(vectors))
-        content[rows] = np.stack(
-            [np.asarray(getattr(v, "to_numpy", lambda v=v: v)(), dtype=np.float32) for _, v in vectors]
-        )
-
-    relevant = connection.execute(QUERIES["run_targets"], parameters).fetchall()
-    targets = None
-    if relevant:
+        stacked = np.stack([Vector.from_text(text).to_numpy() for _, text in vectors])
+        content = np.full((len(item_nos), stacked.shape[1]), np.nan, dtype=np.float32)
+        content[np.searchsorted(item_nos, _column(vectors))] = stacked
+        data = replace(data, content=content)
+    wanted = connection.execute(QUERIES["run_targets"], parameters).fetchall()
+    if wanted:
+        rows = data.user_rows(_column(wanted))
         targets = np.full(len(user_nos), -1, dtype=np.int64)
-        wanted = np.array(relevant, dtype=np.int64)
-        rows = np.searchsorted(user_nos, wanted[:, 0])
-        known = (rows < len(user_nos)) & (user_nos[np.minimum(rows, len(user_nos) - 1)] == wanted[:, 0])
-        targets[rows[known]] = np.searchsorted(item_nos, wanted[known, 1])
-    return RunData(item_nos, user_nos, sequences, content, targets)
+        items = np.searchsorted(item_nos, [item_no for _, item_no in wanted])
+        targets[rows[rows >= 0]] = items[rows >= 0]
+        data = replace(data, targets=targets)
+    return data
 
 
 def _column(rows: list[Any]) -> NDArray[np.int64]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recsql.cli.output import console, emit
+from recsql.cli.output import Json, console, emit
 from recsql.errors import ConfigurationError, InputError, RecsqlError
 
 if TYPE_CHECKING:
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Start, stop and migrate the database.")
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 _OTHER = "RECSQL_DATABASE_URL or PG* name another server"
 

@@ -4,10 +4,13 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from rich.console import Console, RenderableType
 from rich.table import Table
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 console = Console(stderr=True)
 _stdout = Console()
@@ -48,8 +51,12 @@ def table(data: Mapping[str, Any] | Sequence[Any], title: str | None = None) -> 
 def _cell(value: Any) -> str:
     if value is None:
         return ""
+    if isinstance(value, bool):
+        return "yes" if value else ""
     if isinstance(value, float):
         return f"{value:.4f}"
+    if isinstance(value, datetime):
+        return f"{value.astimezone():%m-%d %H:%M}"
     return str(value)
 
 
@@ -75,3 +82,14 @@ def progress_bars() -> Iterator[Any]:
         console=console,
     ) as progress:
         yield progress
+
+
+def rows(query: str, **parameters: Any) -> list[dict[str, Any]]:
+    """Rows of a named statement on the configured database."""
+    from psycopg.rows import dict_row
+
+    from recsql import db
+    from recsql.queries import QUERIES
+
+    with db.connect() as connection, connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(QUERIES[query], parameters or None).fetchall()

@@ -6,7 +6,7 @@ returns table (user_no integer, item_no integer, score double precision)
 language sql
 stable
 begin atomic
-    with ranked as materialized (
+    with scored as (
         select
             p.item_no,
             c.allows_repeat,
@@ -14,24 +14,34 @@ begin atomic
         from recsql.item_popularity as p
         inner join recsql.catalogue(p_run_no) as c on c.item_no = p.item_no
         where p.run_no = p_run_no
-        order by score desc, p.item_no
+    ),
+
+    ranked as materialized (
+        select s.*, row_number() over (order by s.score desc, s.item_no) as position from scored as s
+    ),
+
+    users as (
+        select i.user_no, count(*) as n_known
+        from recsql.interaction as i
+        where i.run_no = p_run_no and i.user_no between p_first_user_no and p_last_user_no
+        group by i.user_no
     )
 
     select u.user_no, n.item_no, n.score
-    from (
-        select distinct i.user_no
-        from recsql.interaction as i
-        where i.run_no = p_run_no and i.user_no between p_first_user_no and p_last_user_no
-    ) as u
+    from users as u
     cross join lateral (
         select r.item_no, r.score
         from ranked as r
         where
-            r.allows_repeat or not exists (
-                select from recsql.interaction as i
-                where i.run_no = p_run_no and i.user_no = u.user_no and i.item_no = r.item_no
+            -- Further down nothing can be among the p_n, even if all that the user knows stands above.
+            r.position <= p_n + u.n_known
+            and (
+                r.allows_repeat or not exists (
+                    select from recsql.interaction as i
+                    where i.run_no = p_run_no and i.user_no = u.user_no and i.item_no = r.item_no
+                )
             )
-        order by r.score desc, r.item_no
+        order by r.position
         limit p_n
     ) as n;
 end;

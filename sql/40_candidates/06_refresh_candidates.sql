@@ -9,7 +9,6 @@ set work_mem = '256MB'
 as $$
 declare
     v_source source;
-    v_version_no integer;
     v_rows bigint;
 begin
     select * into v_source from source where source = p_source;
@@ -22,52 +21,33 @@ begin
     where
         run_no = p_run_no and source_no = v_source.source_no
         and user_no between p_first_user_no and p_last_user_no;
-    if exists (select from run where run_no = p_run_no and split_no is not null) then
-        -- An offline figure must not depend on the recall of an index.
-        perform set_config('enable_indexscan', 'off', true);
-    end if;
-
-    if v_source.kind = 'similarity' then
-        insert into candidate (run_no, user_no, source_no, rank, item_no, score)
-        select p_run_no, r.user_no, v_source.source_no, r.rank, r.item_no, r.score
+    insert into candidate (run_no, user_no, source_no, rank, item_no, score)
+    select p_run_no, r.user_no, v_source.source_no, r.rank, r.item_no, r.score
+    from (
+        select s.user_no, s.item_no, s.score,
+            row_number() over (partition by s.user_no order by s.score desc, s.item_no) as rank
         from (
-            select s.user_no, s.item_no, s.score,
-                row_number() over (partition by s.user_no order by s.score desc, s.item_no) as rank
-            from similarity_candidates(p_run_no, v_source.source_no, p_first_user_no, p_last_user_no) as s
-            inner join catalogue(p_run_no) as c on c.item_no = s.item_no
-            left join interaction as i
-                on i.run_no = p_run_no and i.user_no = s.user_no and i.item_no = s.item_no
-            where s.score > 0 and (c.allows_repeat or i.item_no is null)
-        ) as r
-        where r.rank <= p_n
-        order by r.user_no, r.rank;
-    else
-        if p_source not in ('content', 'trending', 'popularity') then
-            select max(v.version_no) into v_version_no
-            from model_version as v
-            inner join model as m using (model_no)
-            where v.run_no = p_run_no and m.model = p_source;
-        end if;
-        insert into candidate (run_no, user_no, source_no, rank, item_no, score)
-        select p_run_no, s.user_no, v_source.source_no,
-            row_number() over (partition by s.user_no order by s.score desc, s.item_no), s.item_no, s.score
-        from (
-            select * from content_candidates(p_run_no, v_source.source_no, p_first_user_no, p_last_user_no, p_n)
-            where p_source = 'content'
+            select v.user_no, v.item_no, v.score
+            from vector_candidates(p_run_no, v_source.source_no, p_first_user_no, p_last_user_no, p_n) as v
+            where v_source.kind = 'vector'
             union all
-            select * from popularity_candidates(
+            select p.user_no, p.item_no, p.score
+            from popularity_candidates(
                 p_run_no, p_source = 'trending', p_first_user_no, p_last_user_no, p_n
-            )
-            where p_source in ('trending', 'popularity')
+            ) as p
+            where v_source.kind = 'popularity'
             union all
-            select * from model_candidates(p_run_no, v_version_no, p_first_user_no, p_last_user_no, p_n)
-            where v_version_no is not null
-        ) as s;
-    end if;
+            select n.user_no, n.item_no, n.score
+            from similarity_candidates(p_run_no, v_source.source_no, p_first_user_no, p_last_user_no) as n
+            inner join catalogue(p_run_no) as c on c.item_no = n.item_no
+            left join interaction as i
+                on i.run_no = p_run_no and i.user_no = n.user_no and i.item_no = n.item_no
+            where v_source.kind = 'similarity' and n.score > 0 and (c.allows_repeat or i.item_no is null)
+        ) as s
+    ) as r
+    where r.rank <= p_n
+    order by r.user_no, r.rank;
     get diagnostics v_rows = row_count;
-    if exists (select from run where run_no = p_run_no and split_no is not null) then
-        perform set_config('enable_indexscan', 'on', true);
-    end if;
     return v_rows;
 end
 $$;

@@ -21,9 +21,11 @@ begin
     where r.rank <= p_n
     order by r.user_no, r.rank;
     get diagnostics v_rows = row_count;
+    update run set policy_no = p_policy_no where run_no = p_run_no and policy_no is distinct from p_policy_no;
     return v_rows;
 end
 $$;
 
 comment on function recsql.fuse(integer, integer, integer, integer, integer) is
-'Writes the p_n best fused items of the users in a range of user_no, replacing those that were there. Returns their number.';
+'Writes the p_n best fused items of the users in a range of user_no, replacing those that were there, and '
+'notes the policy with the run. Returns their number.';

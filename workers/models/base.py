@@ -54,6 +54,14 @@ class Sequences:
         """One user's item rows, oldest first."""
         return self.items[self.offsets[user] : self.offsets[user + 1]]
 
+    def take(self, users: IntArray) -> "Sequences":
+        """Some users' sequences, shape ``(n_taken,)`` of user rows; -1 gives an empty one."""
+        starts = np.where(users < 0, 0, self.offsets[users])
+        lengths = np.where(users < 0, 0, self.offsets[users + 1] - self.offsets[users])
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        within = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
+        return Sequences(self.items[np.repeat(starts, lengths) + within], offsets)
+
 
 @dataclass(frozen=True)
 class TrainingData:

@@ -1,5 +1,5 @@
--- recsql.drop_run: removes a run and all that it made.
-create function recsql.drop_run(p_run_no integer)
+-- recsql.prune_run: nothing.
+create function recsql.prune_run(p_run_no integer)
 returns void
 language plpgsql
 set search_path = recsql, pg_temp
@@ -22,11 +22,10 @@ begin
     loop
         execute format('drop table if exists recsql.%I', v_table || '_' || p_run_no);
     end loop;
-    delete from model_version where run_no = p_run_no;
-    delete from release_log where run_no = p_run_no;
-    delete from run where run_no = p_run_no;
+    update model_version set artifact = null, status = 'retired' where run_no = p_run_no;
+    update run set state = 'pruned', finished_at = coalesce(finished_at, clock_timestamp()) where run_no = p_run_no;
 end
 $$;
 
-comment on function recsql.drop_run(integer) is
-'Removes a run with its partitions and model versions; refused while it is being served.';
+comment on function recsql.prune_run(integer) is
+'Removes all rows and artifacts of a run but its figures; refused while it is being served.';

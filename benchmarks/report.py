@@ -1,0 +1,58 @@
+"""The report of a benchmark: one JSON object, printed as the last line and saved where it is to be committed."""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import time
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).resolve().parent / "results"
+
+
+def make_parser(description: str | None) -> argparse.ArgumentParser:
+    """A parser with the options that every benchmark takes: ``--seed``, ``--json`` and ``--save``."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", action="store_true", help="accepted for uniformity: the output is always JSON")
+    parser.add_argument("--save", action="store_true", help="also write the report to benchmarks/results/")
+    return parser
+
+
+class Report:
+    """What a benchmark found; its clock starts when it is made.
+
+    Args:
+        name: of the benchmark.
+        dataset: what it ran on.
+        protocol: offline protocol, None where there is none.
+        seed: of whatever is random.
+    """
+
+    def __init__(self, name: str, dataset: str, protocol: str | None = None, seed: int = 0) -> None:
+        self._head = {"name": name, "dataset": dataset, "protocol": protocol, "seed": seed}
+        self._began = time.monotonic()
+
+    def publish(self, results: dict[str, float], save: bool, **details: Any) -> None:
+        """Print the report on stdout as one line.
+
+        Args:
+            results: figures by their names.
+            save: whether to write it to ``benchmarks/results/NAME-DATASET[-PROTOCOL].json`` as well.
+            details: further keys of the report beside ``results``.
+        """
+        report = self._head | {
+            "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+            "seconds": round(time.monotonic() - self._began, 1),
+            "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+            **details,
+            "results": results,
+        }
+        if save:
+            parts = [self._head[key] for key in ("name", "dataset", "protocol") if self._head[key]]
+            path = RESULTS / f"{'-'.join(map(str, parts))}.json"
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(json.dumps(report, indent=2, sort_keys=True) + "\n")
+        print(json.dumps(report))

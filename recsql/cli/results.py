@@ -1,0 +1,43 @@
+"""``recsql recommend|status|rollback|prune``: what came out."""
+
+from typing import Annotated
+
+import typer
+
+from recsql.cli.output import Json, emit, rows, table
+
+
+def recommend(
+    user_id: Annotated[str, typer.Argument(help="The application's id of the user; an unknown one is welcome.")],
+    n: Annotated[int, typer.Option("-n", help="How many.")] = 10,
+    domain: Annotated[str | None, typer.Option(help="Only items of this domain.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Recommend items to a user, as recsql_api.recommend does."""
+    emit(rows("api_recommend", user_id=user_id, n=n, domain=domain), as_json)
+
+
+def status(as_json: Json = False) -> None:
+    """Show the newest runs and which is served, what waits to be embedded, and jobs by state."""
+    report = {"runs": rows("run_status"), "embedding": rows("embedding_status"), "jobs": rows("job_status")}
+    if as_json:
+        emit(report, True)
+        return
+    for title, found in report.items():
+        if found:
+            emit({}, False, table(found, title.capitalize()))
+    if not report["runs"]:
+        emit({}, False, "No run yet: 'recsql run' makes one.")
+
+
+def rollback(as_json: Json = False) -> None:
+    """Serve the run that was served before."""
+    emit({"run_no": rows("rollback")[0]["rollback"]}, as_json)
+
+
+def prune(
+    keep: Annotated[int, typer.Option(help="Complete runs of each protocol and part that stay.")] = 2,
+    as_json: Json = False,
+) -> None:
+    """Forget old runs but for their figures; what is served stays."""
+    emit({"pruned": [row["run_no"] for row in rows("prune_runs", keep=keep)]}, as_json)

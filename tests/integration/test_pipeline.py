@@ -1,0 +1,255 @@
+"""The pipeline on a small simulated catalogue: stages, resuming, choosing, publishing, pruning; and the jobs."""
+
+import pytest
+
+from recsql import ingest
+from recsql.errors import PipelineError
+from recsql.readers.simulated import SimulatedReader
+from workers import stages
+from workers.app import STALLED_AFTER, app, connected_app, defer_job, run_worker
+from workers.embed import embed
+from workers.pipeline import Pipeline, PipelineConfig
+
+TINY = PipelineConfig(candidates=30, model={"epochs": 2, "dim": 8, "n_layers": 1, "n_heads": 1})
+TABLES = ("interaction", "item_popularity", "item_similarity", "candidate", "score", "recommendation")
+
+
+class HashingEncoder:
+    """Words as signs in 16 dimensions: no model is needed to see that vectors arrive."""
+
+    name, revision, dim = "hashing", "1", 16
+
+    def encode(self, texts):
+        import numpy as np
+
+        vectors = np.zeros((len(texts), self.dim), dtype=np.float32)
+        for row, text in enumerate(texts):
+            if "poison" in text:
+                raise ValueError("this text cannot be embedded")
+            for word in text.lower().split():
+                vectors[row, sum(word.encode()) % self.dim] += 1
+        return vectors
+
+
+@pytest.fixture
+def simulated(connection):
+    ingest.load(connection, SimulatedReader(n_users=60, n_items=40, with_media=False))
+    return connection
+
+
+def count(connection, table, run_no):
+    return connection.execute(f"select count(*) from recsql.{table} where run_no = %s", (run_no,)).fetchone()[0]
+
+
+def test_refresh_chooses_measures_and_publishes_and_repeats_nothing(simulated):
+    embed(simulated, HashingEncoder())
+    first = Pipeline(simulated, TINY).refresh()
+    assert first.is_new
+    assert simulated.execute("select run_no, policy_no from recsql.release").fetchone() == (
+        first.run_no,
+        first.policy_no,
+    )
+    for table in TABLES:
+        assert count(simulated, table, first.run_no) > 0
+    methods = {
+        row[0]
+        for row in simulated.execute(
+            "select method from recsql.evaluation where run_no = %s and metric = 'ndcg'", (first.test_run_no,)
+        )
+    }
+    assert {"sequential", "ease", "transformer", "content", "rrf", "fused"} <= methods
+    again = Pipeline(simulated, TINY).refresh()
+    assert (again.run_no, again.is_new, again.seconds) == (first.run_no, False, {})
+
+
+def test_refresh_test_run_takes_over_what_validation_chose(simulated):
+    refresh = Pipeline(simulated, TINY).refresh()
+    policy = simulated.execute("select policy_no, run_no from recsql.fusion_policy where kind = 'weighted'").fetchall()
+    assert policy == [(refresh.policy_no, refresh.validation_run_no)]
+    fused_by = simulated.execute(
+        "select distinct policy_no from recsql.run where run_no in (%s, %s)", (refresh.test_run_no, refresh.run_no)
+    ).fetchall()
+    assert fused_by == [(refresh.policy_no,)]
+    epochs = dict(
+        simulated.execute("select run_no, (metrics ->> 'epochs')::float from recsql.model_version").fetchall()
+    )
+    assert epochs[refresh.test_run_no] == epochs[refresh.validation_run_no] == epochs[refresh.run_no]
+
+
+@pytest.mark.parametrize("protocol", ["loo", "global"])
+def test_measure_by_both_protocols(simulated, protocol):
+    config = PipelineConfig(protocol=protocol, candidates=30, model=TINY.model)
+    _, test = Pipeline(simulated, config).measure()
+    row = simulated.execute(
+        "select count(*), min(value), max(value) from recsql_api.run_quality where run_no = %s and protocol = %s",
+        (test, protocol),
+    ).fetchone()
+    assert row[0] > 0
+    assert 0 <= row[1] <= row[2] <= 1
+
+
+@pytest.mark.parametrize("name", stages.stages_of("validation"))
+def test_run_stopped_in_a_stage_goes_on_there_and_ends_the_same(simulated, monkeypatch, name):
+    whole = Pipeline(simulated, TINY).run("validation")
+    expected = {table: content_of_run(simulated, table, whole) for table in TABLES}
+    simulated.execute("update recsql.run set fingerprint = 'set aside' where run_no = %s", (whole,))
+
+    original = stages.STAGES[name]
+
+    def stopped_half_way(run, progress):
+        original(run, progress)
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(stages.STAGES, name, stopped_half_way)
+    with pytest.raises(KeyboardInterrupt):
+        Pipeline(simulated, TINY).run("validation")
+    state, error = simulated.execute("select state, error from recsql.run order by run_no desc limit 1").fetchone()
+    assert state == "failed"
+    assert "KeyboardInterrupt" in error
+    monkeypatch.undo()
+
+    pipeline = Pipeline(simulated, TINY)
+    resumed = pipeline.run("validation")
+    all_names = stages.stages_of("validation")
+    assert list(pipeline.seconds) == [f"validation: {stage}" for stage in all_names[all_names.index(name) :]]
+    assert resumed != whole
+    assert {table: content_of_run(simulated, table, resumed) for table in TABLES} == expected
+
+
+def content_of_run(connection, table, run_no):
+    """Digest of a run's rows without the numbers that differ from run to run."""
+    return connection.execute(
+        f"select md5(string_agg(r, ' ' order by r)) from ("
+        f"select (to_jsonb(t) - 'run_no' - 'version_no')::text as r from recsql.{table} as t where run_no = %s) as x",
+        (run_no,),
+    ).fetchone()[0]
+
+
+def test_run_until_a_stage_is_not_complete(simulated):
+    run_no = Pipeline(simulated, TINY).run("production", until="cosine")
+    assert simulated.execute("select state from recsql.run where run_no = %s", (run_no,)).fetchone() == ("running",)
+    assert count(simulated, "item_similarity", run_no) > 0
+    assert count(simulated, "candidate", run_no) == 0
+    assert Pipeline(simulated, TINY).run("production") == run_no
+
+
+def test_publish_without_validation_fuses_by_reciprocal_rank(simulated):
+    run_no, is_new = Pipeline(simulated, TINY).publish()
+    assert is_new
+    policy = simulated.execute(
+        "select p.policy from recsql.release as r join recsql.fusion_policy as p using (policy_no) where r.run_no = %s",
+        (run_no,),
+    ).fetchone()
+    assert policy == ("rrf",)
+    assert len(simulated.execute("select * from recsql_api.recommend('nobody', 5)").fetchall()) == 5
+
+
+def test_run_refuses_a_second_process(simulated, database):
+    import psycopg
+
+    pipeline = Pipeline(simulated, TINY)
+    run_no = pipeline.run("production", until="popularity")
+    fingerprint = simulated.execute("select fingerprint from recsql.run where run_no = %s", (run_no,)).fetchone()[0]
+    with psycopg.connect(database, autocommit=True) as other:
+        other.execute("select pg_advisory_lock(hashtextextended('recsql.run ' || %s, 0))", (fingerprint,))
+        with pytest.raises(PipelineError, match="Another process"):
+            pipeline.run("production")
+    assert pipeline.run("production") == run_no
+
+
+def test_run_without_events_says_what_to_do(connection):
+    with pytest.raises(PipelineError, match="recsql load"):
+        Pipeline(connection, TINY).run("production")
+
+
+def test_prune_keeps_figures_and_what_is_served(simulated):
+    refresh = Pipeline(simulated, TINY).refresh()
+    for user in range(3):
+        simulated.execute(
+            "select recsql_api.record_event('u' || %s, (select min(item_id) from recsql.item), 'like')", (user,)
+        )
+        newest = Pipeline(simulated, TINY).refresh()
+    simulated.execute("select recsql.publish(%s::integer, %s::integer)", (refresh.run_no, refresh.policy_no))
+    pruned = {row[0] for row in simulated.execute("select run_no from recsql.prune_runs(1)")}
+    assert refresh.test_run_no in pruned
+    assert refresh.run_no not in pruned
+    assert not {newest.run_no, newest.test_run_no, newest.validation_run_no} & pruned
+    assert count(simulated, "evaluation", refresh.test_run_no) > 0
+    assert simulated.execute("select to_regclass(%s)", (f"recsql.candidate_{refresh.test_run_no}",)).fetchone() == (
+        None,
+    )
+    assert len(simulated.execute("select * from recsql_api.recommend('u1', 5)").fetchall()) == 5
+    # What was pruned is made anew when asked for, not taken for complete.
+    assert Pipeline(simulated, TINY).refresh().run_no == newest.run_no
+
+
+def test_embed_embeds_only_what_changed_and_sets_a_poison_item_aside(simulated):
+    n_items = simulated.execute("select count(*) from recsql.item").fetchone()[0]
+    simulated.execute("select recsql_api.upsert_item('bad', 'a poison title')")
+    assert embed(simulated, HashingEncoder(), batch_size=7) == n_items
+    assert simulated.execute("select n_pending, n_failed from recsql_api.embedding_progress").fetchone() == (0, 1)
+    assert embed(simulated, HashingEncoder()) == 0
+    simulated.execute("select recsql_api.upsert_item('bad', 'a wholesome title')")
+    assert embed(simulated, HashingEncoder()) == 1
+    # What the template does not read makes no work.
+    simulated.execute('update recsql.item set attributes = \'{"colour": "red"}\'')
+    assert embed(simulated, HashingEncoder()) == 0
+
+
+def jobs(connection):
+    return dict(
+        connection.execute(
+            "select task_name, status::text from procrastinate.procrastinate_jobs order by id"
+        ).fetchall()
+    )
+
+
+@pytest.fixture
+def configured(database, monkeypatch):
+    from recsql.settings import get_settings
+
+    monkeypatch.setenv("RECSQL_DATABASE_URL", database)
+    get_settings.cache_clear()
+    yield
+    get_settings.cache_clear()
+
+
+def test_worker_does_deferred_jobs(connection, configured):
+    connection.execute("insert into recsql.event_inbox (user_id, item_id, kind) values ('a', 'x', 'view')")
+    assert defer_job("drain_inbox") is not None
+    assert defer_job("drain_inbox") is None  # one waits already
+    run_worker(wait=False)
+    assert connection.execute("select count(*) from recsql.event").fetchone() == (1,)
+    assert "drain_inbox" not in jobs(connection)
+
+
+def test_worker_records_why_a_job_failed_and_tries_again(connection, configured):
+    defer_job("publish")  # there are no events
+    run_worker(wait=False)
+    status, attempts, later = connection.execute(
+        "select status::text, attempts, scheduled_at > now() from procrastinate.procrastinate_jobs"
+    ).fetchone()
+    assert (status, attempts, later) == ("todo", 1, True)
+
+
+def test_worker_does_the_job_of_a_dead_worker_again(connection, configured):
+    connection.execute("insert into recsql.event_inbox (user_id, item_id, kind) values ('a', 'x', 'view')")
+    defer_job("drain_inbox")
+    connection.execute("set search_path = procrastinate, public")  # its triggers name their tables without a schema
+    connection.execute(
+        "with dead as (insert into procrastinate.procrastinate_workers (last_heartbeat) "
+        "values (now() - %s * interval '2 seconds') returning id) "
+        "update procrastinate.procrastinate_jobs set status = 'doing', worker_id = (select id from dead)",
+        (STALLED_AFTER,),
+    )
+    with connected_app() as connected, connected.open():
+        connected.tasks["retry_stalled"].defer(timestamp=0)
+    run_worker(wait=False)  # notices the dead worker
+    run_worker(wait=False)
+    assert connection.execute("select count(*) from recsql.event").fetchone() == (1,)
+
+
+def test_every_task_of_the_design_is_there():
+    assert {
+        "embed", "refresh_similarity", "refresh_candidates", "train", "score", "publish", "evaluate", "drain_inbox",
+    } <= set(app.tasks)  # fmt: skip

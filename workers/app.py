@@ -1,0 +1,185 @@
+"""The jobs: what workers do when asked to, and on which schedules, through Procrastinate's tables in the database.
+
+A job that waits is not doubled (queueing lock); jobs that make runs never overlap (lock). Each job is idempotent: it
+goes on where an earlier attempt stopped, so a job whose worker died is simply done again.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from procrastinate import App, JobContext, PsycopgConnector, RetryStrategy
+from procrastinate.exceptions import AlreadyEnqueued, UniqueViolation
+from procrastinate.jobs import Status
+from psycopg.conninfo import make_conninfo
+
+from recsql import db, ingest
+from recsql.errors import NotFoundError
+from recsql.queries import QUERIES
+from recsql.settings import get_settings
+
+logger = logging.getLogger(__name__)
+
+QUEUES = ("events", "embed", "pipeline")
+STALLED_AFTER = 60
+"""Seconds without a heartbeat after which a worker is taken for dead and its jobs are done again."""
+
+app = App(connector=PsycopgConnector())  # on which database is decided by connected_app
+
+
+def task(queue: str, cron: str | None = None) -> Callable[[Callable[[], object]], Callable[[], object]]:
+    """Register a function without arguments as a job of a queue; ``cron`` (UTC) also puts it on a schedule."""
+
+    def register(work: Callable[[], object]) -> Callable[[], object]:
+        def job(timestamp: int = 0) -> Any:
+            return work()
+
+        job.__name__, job.__doc__ = work.__name__, work.__doc__
+        registered = app.task(
+            name=work.__name__,
+            queue=queue,
+            lock=queue,
+            queueing_lock=work.__name__,
+            retry=RetryStrategy(max_attempts=3, wait=30, linear_wait=60),
+        )(job)
+        if cron:
+            app.periodic(cron=cron)(registered)
+        return work
+
+    return register
+
+
+@task("events", cron="* * * * *")
+def drain_inbox() -> object:
+    """Clean what applications copied into ``event_inbox``."""
+    with db.connect() as connection:
+        result = ingest.drain_inbox(connection)
+    return vars(result) if result else None
+
+
+@task("embed", cron="* * * * *")
+def embed() -> object:
+    """Embed the items whose content has changed."""
+    from workers.embed import embed as embed_items
+    from workers.encoders.text import TextEncoder
+
+    with db.connect() as connection:
+        if not connection.execute(QUERIES["needs_embedding"]).fetchone():
+            return 0  # loading the model would cost more than looking
+        return embed_items(connection, TextEncoder())
+
+
+def _run(until: str | None) -> object:
+    from workers.pipeline import Pipeline
+
+    with db.connect() as connection:
+        return Pipeline(connection).run("production", until=until)
+
+
+@task("pipeline")
+def refresh_similarity() -> object:
+    """Begin a run: interactions, popularity and similarities."""
+    return _run("ease")
+
+
+@task("pipeline")
+def train() -> object:
+    """Go on until the sequence model is trained."""
+    return _run("train")
+
+
+@task("pipeline")
+def refresh_candidates() -> object:
+    """Go on until the candidates are gathered."""
+    return _run("candidates")
+
+
+@task("pipeline")
+def score() -> object:
+    """Go on until the candidates are scored and fused."""
+    return _run("fuse")
+
+
+@task("pipeline", cron=get_settings().cron_publish)
+def publish() -> object:
+    """Finish the run on all events and serve it."""
+    from workers.pipeline import Pipeline
+
+    with db.connect() as connection:
+        return Pipeline(connection).publish()
+
+
+@task("pipeline", cron=get_settings().cron_evaluate)
+def evaluate() -> object:
+    """Choose epochs and weights on validation, and measure every method on test."""
+    from workers.pipeline import Pipeline
+
+    with db.connect() as connection:
+        return Pipeline(connection).measure()
+
+
+@task("pipeline", cron="47 4 * * *")
+def prune() -> object:
+    """Forget old runs but for their figures."""
+    with db.connect() as connection:
+        return connection.execute(QUERIES["prune_runs"], {"keep": 2}).fetchall()
+
+
+@app.periodic(cron="*/2 * * * *")
+@app.task(name="retry_stalled", queue="events", queueing_lock="retry_stalled", pass_context=True)
+async def retry_stalled(context: JobContext, timestamp: int) -> None:
+    """Do the jobs again whose worker died."""
+    manager = context.app.job_manager
+    for job in await manager.get_stalled_jobs(seconds_since_heartbeat=STALLED_AFTER):
+        logger.warning("job of a dead worker is done again", extra={"job_id": job.id, "task": job.task_name})
+        try:
+            await manager.retry_job(job)
+        except UniqueViolation:  # one like it waits already, and will do what this one did not
+            await manager.finish_job(job, Status.FAILED, delete_job=True)
+
+
+@contextmanager
+def connected_app() -> Iterator[App]:
+    """The app, not opened yet, on the configured database."""
+    # Procrastinate's functions name their tables without a schema.
+    conninfo = make_conninfo(db.database_url(), options="-c search_path=procrastinate,public")
+    with app.replace_connector(PsycopgConnector(conninfo=conninfo)) as connected:
+        yield connected
+
+
+def run_worker(queues: list[str] | None = None, concurrency: int = 2, wait: bool = True) -> None:
+    """Do jobs until stopped (SIGINT or SIGTERM lets those that run finish), or, without ``wait``, until none is left.
+
+    Raises:
+        NotFoundError: there is no such queue.
+    """
+    for queue in queues or ():
+        if queue not in QUEUES:
+            raise NotFoundError(f"There is no queue '{queue}': queues are {', '.join(QUEUES)}.")
+
+    async def work(connected: App) -> None:
+        async with connected.open_async():
+            await connected.run_worker_async(
+                queues=queues or list(QUEUES), concurrency=concurrency, wait=wait, delete_jobs="successful"
+            )
+
+    with connected_app() as connected:
+        asyncio.run(work(connected))
+
+
+def defer_job(name: str) -> int | None:
+    """Leave a job for the workers; its number, None when one like it waits already.
+
+    Raises:
+        NotFoundError: there is no such task.
+    """
+    known = sorted(key for key, found in app.tasks.items() if found.queue in QUEUES and key != retry_stalled.name)
+    if name not in known:
+        raise NotFoundError(f"There is no task '{name}': tasks are {', '.join(known)}.")
+    with connected_app() as connected, connected.open():
+        try:
+            return connected.tasks[name].defer()
+        except AlreadyEnqueued:
+            return None

@@ -1,0 +1,140 @@
+"""``recsql embed|run|refresh|train|score|evaluate|publish|worker``: the commands that compute."""
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from recsql.cli.output import Json, emit, progress_bars, rows, table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from workers.pipeline import Pipeline
+
+Protocol = Annotated[str, typer.Option(help="Offline protocol that chooses and measures: loo or global.")]
+Seed = Annotated[int, typer.Option(help="Seed of training.")]
+PartOption = Annotated[
+    str, typer.Option("--part", help="Which events the run may see: production (all), validation or test.")
+]
+
+
+@contextmanager
+def pipeline(protocol: str = "loo", seed: int = 0) -> "Iterator[Pipeline]":
+    """A pipeline on the configured database, with progress bars."""
+    from recsql import db
+    from workers.pipeline import Pipeline, PipelineConfig
+
+    with db.connect() as connection, progress_bars() as progress:
+        yield Pipeline(connection, PipelineConfig(protocol=protocol, seed=seed), stage_bars(progress))
+
+
+def embed(as_json: Json = False) -> None:
+    """Embed the text of every item whose content has changed."""
+    from recsql import db
+
+    with db.connect() as connection, progress_bars() as progress:
+        emit({"embedded": embed_backlog(connection, progress)}, as_json)
+
+
+def run(protocol: Protocol = "loo", seed: Seed = 0, as_json: Json = False) -> None:
+    """Do all stages once: embed, choose on validation, measure on test, publish; what is unchanged is left alone."""
+    from recsql import db
+    from workers.pipeline import Pipeline, PipelineConfig
+
+    with db.connect() as connection, progress_bars() as progress:
+        embed_backlog(connection, progress)
+        refresh = Pipeline(connection, PipelineConfig(protocol=protocol, seed=seed), stage_bars(progress)).refresh()
+    emit(vars(refresh), as_json)
+
+
+def refresh(part: PartOption = "production", protocol: Protocol = "loo", as_json: Json = False) -> None:
+    """Begin a run, or go on with it: interactions, popularity and similarities."""
+    _until("ease", part, protocol, 0, as_json)
+
+
+def train(part: PartOption = "production", protocol: Protocol = "loo", seed: Seed = 0, as_json: Json = False) -> None:
+    """Go on with a run until its sequence model is trained."""
+    _until("train", part, protocol, seed, as_json)
+
+
+def score(part: PartOption = "production", protocol: Protocol = "loo", seed: Seed = 0, as_json: Json = False) -> None:
+    """Go on with a run until its candidates are scored and fused."""
+    _until("fuse", part, protocol, seed, as_json)
+
+
+def evaluate(protocol: Protocol = "loo", seed: Seed = 0, as_json: Json = False) -> None:
+    """Choose epochs and weights on validation, measure every method on test, and show the figures."""
+    with pipeline(protocol, seed) as made:
+        _, test = made.measure()
+    quality = rows("quality", run_no=test)
+    emit({"run_no": test, "quality": quality} if as_json else quality, as_json)
+
+
+def publish(protocol: Protocol = "loo", seed: Seed = 0, as_json: Json = False) -> None:
+    """Finish the run on all events and serve it."""
+    with pipeline(protocol, seed) as made:
+        run_no, is_new = made.publish()
+    emit({"run_no": run_no, "is_new": is_new, "seconds": made.seconds}, as_json)
+
+
+def worker(
+    queue: Annotated[
+        list[str] | None, typer.Option(help="Only jobs of this queue (events, embed, pipeline); can be repeated.")
+    ] = None,
+    concurrency: Annotated[int, typer.Option(min=1, help="Jobs at a time.")] = 2,
+    once: Annotated[
+        bool, typer.Option("--once", help="End when no job is left, those included that a schedule asks for now.")
+    ] = False,
+) -> None:
+    """Do the jobs of the queues and start those of the schedules, until it is stopped; run it on many machines."""
+    from recsql import db
+    from workers.app import run_worker
+
+    with db.connect():  # says what is wrong with the database before any job does
+        pass
+    run_worker(queue, concurrency, wait=not once)
+
+
+def defer(
+    task: Annotated[
+        str,
+        typer.Argument(
+            help="embed, refresh_similarity, train, refresh_candidates, score, evaluate, publish, drain_inbox or prune."
+        ),
+    ],
+    as_json: Json = False,
+) -> None:
+    """Leave a job for the workers; one that waits already is not doubled."""
+    from workers.app import defer_job
+
+    emit({"job_id": defer_job(task)}, as_json)
+
+
+def _until(stage: str, part: str, protocol: str, seed: int, as_json: bool) -> None:
+    from recsql.errors import InputError
+
+    if part not in ("production", "validation", "test"):
+        raise InputError(f"There is no part '{part}': use production, validation or test.")
+    with pipeline(protocol, seed) as made:
+        run_no = made.run(part, until=stage)
+    stages = rows("run_stages", run_no=run_no)
+    emit({"run_no": run_no, "stages": stages} if as_json else stages, as_json, None if as_json else table(stages))
+
+
+def embed_backlog(connection: Any, progress: Any) -> int:
+    """Embed what is waiting, with a progress bar."""
+    from workers.embed import embed as embed_items
+    from workers.encoders.text import TextEncoder
+
+    return embed_items(connection, TextEncoder(), stage_bars(progress)("embed"))
+
+
+def stage_bars(progress: Any) -> Any:
+    """What the pipeline calls for a bar for each stage."""
+
+    def start(stage: str) -> Any:
+        task = progress.add_task(stage, total=None, note="")
+        return lambda done, total, note: progress.update(task, completed=done, total=total, note=note)
+
+    return start

@@ -1,0 +1,278 @@
+"""The stages of a run, in their order: each fills its table from the tables before it and returns its number of rows.
+
+A stage replaces what an earlier attempt at it left, so a run that was stopped goes on at the stage that is missing.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import psycopg
+
+from recsql.errors import PipelineError
+from recsql.queries import QUERIES
+from workers.device import get_device
+from workers.evaluate import evaluate
+from workers.fusion_weights import fit_weights
+from workers.interactions import RunData, read_run
+from workers.models.base import Model, TrainingData, TrainingOptions
+from workers.models.registry import get_model, load_artifact, save_artifact
+from workers.tables import read_columns, write_columns, write_vectors
+
+Part = Literal["validation", "test", "production"]
+Progress = Callable[[int, int, str], None]
+
+SEQUENCE_MODEL = "transformer"
+N_NEIGHBOURS = 200
+USERS_A_CHUNK = 500
+USERS_TO_FIT_ON = 2000
+
+
+@dataclass(frozen=True)
+class PipelineConfig:
+    """What a refresh does.
+
+    Attributes:
+        protocol: offline protocol that chooses and measures.
+        candidates: candidates of each source a user.
+        reverse: how much a pair counts in the direction in which it did not happen, in the sequential similarity.
+        model: hyperparameters of the sequence model that differ from its defaults.
+        seed: of training.
+    """
+
+    protocol: str = "loo"
+    candidates: int = 150
+    reverse: float = 0.4
+    model: dict[str, Any] = field(default_factory=dict)
+    seed: int = 0
+
+
+@dataclass
+class Run:
+    """A run in the making.
+
+    Attributes:
+        connection: in autocommit mode, with pgvector registered.
+        run_no: its number.
+        part: which events it may see.
+        config: what to do.
+        policy_no: how to fuse; in a validation run None until its weights are fitted.
+        epochs: passes over the data that validation chose; None to use the configuration's.
+    """
+
+    connection: psycopg.Connection[Any]
+    run_no: int
+    part: Part
+    config: PipelineConfig
+    policy_no: int | None = None
+    epochs: int | None = None
+
+    @cached_property
+    def data(self) -> RunData:
+        """What the run may know.
+
+        Raises:
+            PipelineError: nobody has a positive event.
+        """
+        data = read_run(self.connection, self.run_no)
+        if not len(data.user_nos):
+            raise PipelineError(
+                "No user has a positive event, so there is nothing to learn from: load events first (recsql load)."
+            )
+        return data
+
+    @cached_property
+    def sequence_model(self) -> tuple[int, Model]:
+        """Version and model that stage ``train`` made, from the database."""
+        row = self.connection.execute(
+            QUERIES["run_artifact"], {"run_no": self.run_no, "model": SEQUENCE_MODEL}
+        ).fetchone()
+        if row is None:
+            raise PipelineError(f"Run {self.run_no} has no trained {SEQUENCE_MODEL}: train it first (recsql train).")
+        return row[0], load_artifact(row[1])
+
+    def one(self, query: str, **parameters: Any) -> Any:
+        """First column of the first row of a named statement."""
+        row = self.connection.execute(QUERIES[query], {"run_no": self.run_no, **parameters}).fetchone()
+        assert row is not None
+        return row[0]
+
+    def columns(self, query: str, types: dict[str, Any], **parameters: Any) -> list[Any]:
+        """Columns of a named statement as arrays."""
+        return read_columns(self.connection, QUERIES[query], {"run_no": self.run_no, **parameters}, types)
+
+    def sources(self) -> list[tuple[int, str]]:
+        """Numbers and names of the active sources."""
+        return self.connection.execute(QUERIES["sources"]).fetchall()
+
+    def user_chunks(self) -> list[tuple[int, int]]:
+        """Ranges of user numbers, both ends included."""
+        first, last = self.connection.execute(QUERIES["user_range"], {"run_no": self.run_no}).fetchone() or (0, -1)
+        return [(start, min(start + USERS_A_CHUNK - 1, last)) for start in range(first, last + 1, USERS_A_CHUNK)]
+
+
+Stage = Callable[[Run, Progress], int]
+
+
+def similarity(method: str) -> Stage:
+    """Stage that computes one method's item similarities in SQL."""
+
+    def stage(run: Run, progress: Progress) -> int:
+        return run.one(f"refresh_similarity_{method}", reverse=run.config.reverse)
+
+    return stage
+
+
+def ease(run: Run, progress: Progress) -> int:
+    """EASE weights, whose matrix inversion is not for SQL, as item similarities."""
+    model = get_model("ease")()
+    model.fit(TrainingData(run.data.sequences, len(run.data.item_nos)))
+    found = model.neighbours(N_NEIGHBOURS)
+    assert found is not None
+    neighbours, weights = found
+    items, ranks = np.nonzero(neighbours >= 0)
+    columns = {
+        "run_no": run.run_no,
+        "source_no": run.one("source_no", source="ease"),
+        "item_no": run.data.item_nos[items],
+        "rank": ranks + 1,
+        "neighbour_no": run.data.item_nos[neighbours[items, ranks]],
+        "similarity": weights[items, ranks],
+    }
+    with run.connection.transaction():
+        run.connection.execute(QUERIES["clear_similarity"], {"run_no": run.run_no, "source": "ease"})
+        write_columns(run.connection, "item_similarity", columns, len(items))
+    return len(items)
+
+
+def train(run: Run, progress: Progress) -> int:
+    """Train the sequence model; its artifact and its vectors land in the database together."""
+    data, kind = run.data, get_model(SEQUENCE_MODEL)
+    options = run.config.model | ({} if run.epochs is None else {"epochs": run.epochs})
+    model = kind(kind.Config(**options))
+    # Only validation may look at what came next, to choose the number of epochs.
+    targets = data.targets if run.part == "validation" else None
+    metrics = model.fit(
+        TrainingData(data.sequences, len(data.item_nos), data.content, targets),
+        TrainingOptions(seed=run.config.seed, device=get_device(), progress=progress),
+    )
+    items, users = model.item_vectors(), model.user_vectors(data.sequences)
+    assert items is not None
+    assert users is not None
+    with run.connection.transaction():
+        version_no = run.one(
+            "add_model_version",
+            model=SEQUENCE_MODEL,
+            config=json.dumps(model.describe()),
+            metrics=json.dumps(metrics),
+            artifact=save_artifact(model),
+        )
+        run.one("add_model_vectors", version_no=version_no, dim=items.shape[1])
+        write_vectors(run.connection, "item_vector", "item_no", version_no, data.item_nos, items)
+        write_vectors(run.connection, "user_vector", "user_no", version_no, data.user_nos, users)
+    run.connection.execute(QUERIES["analyze_vectors"])
+    run.sequence_model = (version_no, model)
+    return len(data.user_nos)
+
+
+def candidates(run: Run, progress: Progress) -> int:
+    """The best items of each source for each user."""
+    written, done = 0, 0
+    sources, chunks = run.sources(), run.user_chunks()
+    for _, source in sources:
+        for first, last in chunks:
+            written += run.one("refresh_candidates", source=source, first=first, last=last, n=run.config.candidates)
+            done += 1
+            progress(done, len(sources) * len(chunks), source)
+    run.connection.execute(QUERIES["analyze_candidates"])
+    return written
+
+
+def score(run: Run, progress: Progress) -> int:
+    """What the sequence model thinks of every candidate, whichever source it came from."""
+    version_no, model = run.sequence_model
+    run.connection.execute(QUERIES["clear_scores"], {"run_no": run.run_no})
+    written, chunks = 0, run.user_chunks()
+    for index, (first, last) in enumerate(chunks):
+        user_nos, item_nos = run.columns(
+            "candidate_pairs", {"user_no": np.int64, "item_no": np.int64}, first=first, last=last
+        )
+        found, owner = np.unique(user_nos, return_inverse=True)
+        counts = np.bincount(owner, minlength=len(found))
+        columns = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
+        padded = np.full((len(found), max(counts, default=1)), -1, dtype=np.int64)
+        padded[owner, columns] = np.searchsorted(run.data.item_nos, item_nos)
+        scores = model.score(run.data.sequences.take(run.data.user_rows(found)), padded)[owner, columns]
+        is_scored = ~np.isnan(scores)
+        table = {
+            "run_no": run.run_no,
+            "user_no": user_nos[is_scored],
+            "item_no": item_nos[is_scored],
+            "version_no": version_no,
+            "score": scores[is_scored],
+        }
+        write_columns(run.connection, "score", table, int(is_scored.sum()))
+        written += int(is_scored.sum())
+        progress(index + 1, len(chunks), "")
+    return written
+
+
+def weights(run: Run, progress: Progress) -> int:
+    """Fit the weights of the sources on what users of a validation run went on to; a policy of its own."""
+    sources = run.sources()
+    users, items, source_nos, part, is_target = run.columns(
+        "fusion_parts",
+        {"user_no": np.int64, "item_no": np.int64, "source_no": np.int64, "part": np.float64, "is_target": np.bool_},
+        n_users=USERS_TO_FIT_ON,
+    )
+    pairs, row_of = np.unique(np.stack([users, items], axis=1), axis=0, return_inverse=True)
+    parts = np.zeros((len(pairs), len(sources)))
+    parts[row_of, np.searchsorted([number for number, _ in sources], source_nos)] = part
+    is_hit = np.zeros(len(pairs), dtype=bool)
+    is_hit[row_of] = is_target
+    owners, owner = np.unique(pairs[:, 0], return_inverse=True)
+    fitted, ndcg = fit_weights(parts, owner, is_hit, len(owners))
+    named = {source: round(float(weight), 6) for (_, source), weight in zip(sources, fitted, strict=True)}
+    run.policy_no = run.one(
+        "write_policy",
+        policy=f"weighted-{run.run_no}",
+        kind="weighted",
+        weights=json.dumps(named),
+        metrics=json.dumps({"ndcg@10": ndcg}),
+    )
+    return len(named)
+
+
+def fuse(run: Run, progress: Progress) -> int:
+    """One list a user out of all sources."""
+    chunks, written = run.user_chunks(), 0
+    for index, (first, last) in enumerate(chunks):
+        written += run.one("fuse", policy_no=run.policy_no, first=first, last=last)
+        progress(index + 1, len(chunks), "")
+    return written
+
+
+STAGES: dict[str, Stage] = {
+    "interactions": lambda run, progress: run.one("refresh_interaction"),
+    "popularity": lambda run, progress: run.one("refresh_item_popularity"),
+    "sequential": similarity("sequential"),
+    "cosine": similarity("cosine"),
+    "ease": ease,
+    "train": train,
+    "candidates": candidates,
+    "score": score,
+    "weights": weights,
+    "fuse": fuse,
+    "evaluate": lambda run, progress: evaluate(run.connection, run.run_no, progress=progress),
+}
+"""All stages in their order."""
+
+_LEFT_OUT: dict[Part, set[str]] = {"validation": set(), "test": {"weights"}, "production": {"weights", "evaluate"}}
+
+
+def stages_of(part: Part) -> list[str]:
+    """Names of the stages of a run, in their order."""
+    return [name for name in STAGES if name not in _LEFT_OUT[part]]

@@ -1,0 +1,97 @@
+"""Arrays to and from tables: COPY with Arrow's CSV, so that millions of rows need no Python object each."""
+
+from collections.abc import Mapping
+from io import BytesIO
+from typing import Any, cast
+
+import numpy as np
+import psycopg
+from numpy.typing import NDArray
+from psycopg import sql
+
+
+def write_columns(
+    connection: psycopg.Connection[Any], table: str, columns: Mapping[str, NDArray[Any] | int], n_rows: int
+) -> None:
+    """Append rows to a table of schema ``recsql``.
+
+    Args:
+        connection: the caller's transaction decides when the rows are seen.
+        table: name without schema.
+        columns: array of shape ``(n_rows,)`` without NaN, or one number for all rows, by name of column.
+        n_rows: number of rows.
+    """
+    import pyarrow as pa
+    from pyarrow import csv
+
+    if not n_rows:
+        return
+    arrays = [
+        pa.repeat(pa.scalar(column), n_rows) if isinstance(column, int) else pa.array(column)
+        for column in columns.values()
+    ]
+    sink = BytesIO()
+    csv.write_csv(pa.RecordBatch.from_arrays(arrays, names=list(columns)), sink, csv.WriteOptions(include_header=False))
+    statement = sql.SQL("copy {} ({}) from stdin (format csv)").format(
+        sql.Identifier("recsql", table), sql.SQL(", ").join(map(sql.Identifier, columns))
+    )
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        copy.write(sink.getbuffer())
+
+
+def read_columns(
+    connection: psycopg.Connection[Any], query: str, parameters: Mapping[str, Any], types: Mapping[str, Any]
+) -> list[NDArray[Any]]:
+    """Read a query's columns as arrays, each of shape ``(n_rows,)``.
+
+    Args:
+        connection: any.
+        query: text of a select without nulls, with named parameters.
+        parameters: its parameters.
+        types: NumPy type of each column, in order, by its name.
+    """
+    import pyarrow as pa
+    from pyarrow import csv
+
+    sink = BytesIO()
+    # Named parameters of a COPY are merged on this side: they are numbers and short texts of our own.
+    statement = cast(Any, f"copy ({query}) to stdout (format csv)")
+    with connection.cursor() as cursor, cursor.copy(statement, parameters) as copy:
+        for block in copy:
+            sink.write(block)
+    if not sink.tell():
+        return [np.empty(0, dtype=kind) for kind in types.values()]
+    sink.seek(0)
+    arrow = {name: pa.from_numpy_dtype(kind) for name, kind in types.items() if np.dtype(kind) != np.bool_}
+    convert = csv.ConvertOptions(
+        column_types=arrow | {name: pa.bool_() for name in types if name not in arrow},
+        true_values=["t"],
+        false_values=["f"],
+    )
+    table = csv.read_csv(sink, csv.ReadOptions(column_names=list(types)), convert_options=convert)
+    return [column.to_numpy() for column in table.columns]
+
+
+def write_vectors(
+    connection: psycopg.Connection[Any], table: str, key: str, version_no: int, keys: Any, vectors: NDArray[np.floating]
+) -> None:
+    """Append the vectors of a model version; rows of NaN, of which the model knows nothing, are left out.
+
+    Args:
+        connection: in autocommit mode or a transaction.
+        table: ``item_vector`` or ``user_vector``.
+        key: its column of database keys.
+        version_no: the model version.
+        keys: database keys, shape ``(n_rows,)``.
+        vectors: shape ``(n_rows, dim)``.
+    """
+    from pgvector import Vector
+
+    statement = sql.SQL("copy {} (version_no, {}, embedding) from stdin (format binary)").format(
+        sql.Identifier("recsql", table), sql.Identifier(key)
+    )
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        copy.set_types(["int4", "int4", "vector"])
+        for number, vector in zip(keys.tolist(), vectors, strict=True):
+            if not np.isnan(vector).any():
+                copy.write_row((version_no, number, Vector(vector)))
