@@ -1,10 +1,11 @@
 # make demo: the main job on the embedded PostgreSQL · make test: the tests · make check: format, lint, types, SQL, imports
+# make docs: docs/sql-api.md, from the comments in the database
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export RECSQL_DATA ?= $(abspath ../shared/data)
 
-.PHONY: install demo test check format clean
+.PHONY: install demo test check docs format clean
 
 install: $(VENV)/installed
 
@@ -26,6 +27,9 @@ check: install
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 	$(BIN)/sqlfluff lint --dialect postgres sql --processes 2 --disable-progress-bar
 	$(BIN)/lint-imports
+
+docs: install
+	$(BIN)/python docs/generate_sql_api.py
 
 format: install
 	$(BIN)/ruff format .
