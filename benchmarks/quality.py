@@ -36,8 +36,9 @@ def main() -> None:
         refresh = pipeline.refresh()
         rows = connection.execute(QUERIES["quality"], {"run_no": refresh.test_run_no}).fetchall()
     results = {}
-    for method, metric, value, lo, hi, _ in rows:
-        results |= {f"{method}.{metric}": value, f"{method}.{metric}.lo": lo, f"{method}.{metric}.hi": hi}
+    for method, metric, segment, value, lo, hi, _ in rows:
+        name = f"{method}.{metric}" if segment == "all" else f"{method}.{segment}.{metric}"
+        results |= {name: value} if lo is None else {name: value, f"{name}.lo": lo, f"{name}.hi": hi}
     stages = {name: round(seconds, 1) for name, seconds in refresh.seconds.items()}
     report.publish(results, options.save, stages=stages)
 

@@ -50,7 +50,7 @@ union all
 select 'trigger', quote_ident(t.tgname) || ' on ' || t.tgrelid::regclass::text
 from pg_catalog.pg_trigger as t
 inner join pg_catalog.pg_class as c on c.oid = t.tgrelid
-where not t.tgisinternal and c.relnamespace = to_regnamespace('recsql');
+where not t.tgisinternal and t.tgparentid = 0 and c.relnamespace = to_regnamespace('recsql');
 
 -- complete_load --
 -- An earlier load of the same content.
@@ -335,18 +335,39 @@ select recsql.fuse(%(run_no)s::integer, %(policy_no)s::integer, %(first)s::integ
 
 -- user_range --
 -- Users of a run.
-select coalesce(min(user_no), 0), coalesce(max(user_no), -1) from recsql.interaction where run_no = %(run_no)s;
+select coalesce(min(u.user_no), 0), coalesce(max(u.user_no), -1)
+from (
+    select i.user_no from recsql.interaction as i where i.run_no = %(run_no)s
+    union all
+    select c.user_no
+    from recsql.run as r inner join recsql.split_cut as c on c.split_no = r.split_no
+    where r.run_no = %(run_no)s
+) as u;
 
 -- user_metric --
 -- Quality of one method for each user.
-select ndcg, recall, mrr, average_precision
+select has_history, ndcg, recall, mrr, average_precision
 from recsql.user_metric(%(run_no)s::integer, %(method)s, %(k)s::integer)
 order by user_no;
 
+-- list_metric --
+-- What one method's lists are like, for each user.
+select novelty, popularity_share, diversity
+from recsql.list_metric(%(run_no)s::integer, %(method)s, %(k)s::integer)
+order by user_no;
+
+-- coverage --
+-- Share of the catalogue that a method shows to anybody.
+select recsql.coverage(%(run_no)s::integer, %(method)s, %(k)s::integer);
+
+-- has_ranking --
+-- Whether a method ranked anything in a run.
+select exists (select from recsql.ranked(%(run_no)s::integer, %(method)s));
+
 -- write_evaluation --
 -- Keep a figure.
-insert into recsql.evaluation (run_no, method, metric, k, value, lo, hi, n_users)
-values (%(run_no)s, %(method)s, %(metric)s, %(k)s, %(value)s, %(lo)s, %(hi)s, %(n_users)s)
+insert into recsql.evaluation (run_no, method, metric, k, segment, value, lo, hi, n_users)
+values (%(run_no)s, %(method)s, %(metric)s, %(k)s, %(segment)s, %(value)s, %(lo)s, %(hi)s, %(n_users)s)
 on conflict (run_no, method, metric, k, segment) do update
     set value = excluded.value, lo = excluded.lo, hi = excluded.hi, n_users = excluded.n_users, evaluated_at = now();
 
@@ -379,8 +400,10 @@ select policy_no from recsql.fusion_policy where policy = 'rrf';
 
 -- quality --
 -- The figures of a run.
-select method, metric || '@' || k as metric, value, lo, hi, n_users
-from recsql.evaluation where run_no = %(run_no)s order by metric, value desc;
+select method, metric || '@' || k as metric, segment, value, lo, hi, n_users
+from recsql.evaluation
+where run_no = %(run_no)s
+order by metric, segment, value desc;
 
 -- api_recommend --
 -- Recommendations, with titles for people.

@@ -1,7 +1,8 @@
 """The jobs: what workers do when asked to, and on which schedules, through Procrastinate's tables in the database.
 
 A job that waits is not doubled (queueing lock); jobs that make runs never overlap (lock). Each job is idempotent: it
-goes on where an earlier attempt stopped, so a job whose worker died is simply done again.
+goes on where an earlier attempt stopped, so a job whose worker died is simply done again. A job that fails is kept as
+failed and not retried: the schedule asks again, and a retry would meet the queueing lock of the job that waits by then.
 """
 
 import asyncio
@@ -10,7 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from procrastinate import App, JobContext, PsycopgConnector, RetryStrategy
+from procrastinate import App, JobContext, PsycopgConnector
+from procrastinate.app import WorkerOptions
 from procrastinate.exceptions import AlreadyEnqueued, UniqueViolation
 from procrastinate.jobs import Status
 from psycopg.conninfo import make_conninfo
@@ -29,29 +31,21 @@ STALLED_AFTER = 60
 app = App(connector=PsycopgConnector())  # on which database is decided by connected_app
 
 
-def task(queue: str, cron: str | None = None) -> Callable[[Callable[[], object]], Callable[[], object]]:
-    """Register a function without arguments as a job of a queue; ``cron`` (UTC) also puts it on a schedule."""
+def task(queue: str) -> Callable[[Callable[[], object]], Callable[[], object]]:
+    """Register a function without arguments as a job of a queue."""
 
     def register(work: Callable[[], object]) -> Callable[[], object]:
         def job(timestamp: int = 0) -> Any:
             return work()
 
         job.__name__, job.__doc__ = work.__name__, work.__doc__
-        registered = app.task(
-            name=work.__name__,
-            queue=queue,
-            lock=queue,
-            queueing_lock=work.__name__,
-            retry=RetryStrategy(max_attempts=3, wait=30, linear_wait=60),
-        )(job)
-        if cron:
-            app.periodic(cron=cron)(registered)
+        app.task(name=work.__name__, queue=queue, lock=queue, queueing_lock=work.__name__)(job)
         return work
 
     return register
 
 
-@task("events", cron="* * * * *")
+@task("events")
 def drain_inbox() -> object:
     """Clean what applications copied into ``event_inbox``."""
     with db.connect() as connection:
@@ -59,7 +53,7 @@ def drain_inbox() -> object:
     return vars(result) if result else None
 
 
-@task("embed", cron="* * * * *")
+@task("embed")
 def embed() -> object:
     """Embed the items whose content has changed."""
     from workers.embed import embed as embed_items
@@ -102,7 +96,7 @@ def score() -> object:
     return _run("fuse")
 
 
-@task("pipeline", cron=get_settings().cron_publish)
+@task("pipeline")
 def publish() -> object:
     """Finish the run on all events and serve it."""
     from workers.pipeline import Pipeline
@@ -111,7 +105,7 @@ def publish() -> object:
         return Pipeline(connection).publish()
 
 
-@task("pipeline", cron=get_settings().cron_evaluate)
+@task("pipeline")
 def evaluate() -> object:
     """Choose epochs and weights on validation, and measure every method on test."""
     from workers.pipeline import Pipeline
@@ -120,16 +114,15 @@ def evaluate() -> object:
         return Pipeline(connection).measure()
 
 
-@task("pipeline", cron="47 4 * * *")
+@task("pipeline")
 def prune() -> object:
     """Forget old runs but for their figures."""
     with db.connect() as connection:
         return connection.execute(QUERIES["prune_runs"], {"keep": 2}).fetchall()
 
 
-@app.periodic(cron="*/2 * * * *")
 @app.task(name="retry_stalled", queue="events", queueing_lock="retry_stalled", pass_context=True)
-async def retry_stalled(context: JobContext, timestamp: int) -> None:
+async def retry_stalled(context: JobContext, timestamp: int = 0) -> None:
     """Do the jobs again whose worker died."""
     manager = context.app.job_manager
     for job in await manager.get_stalled_jobs(seconds_since_heartbeat=STALLED_AFTER):
@@ -149,8 +142,26 @@ def connected_app() -> Iterator[App]:
         yield connected
 
 
+def schedules() -> dict[str, str]:
+    """When workers defer which task by themselves, as cron lines in UTC."""
+    settings = get_settings()
+    return {
+        "drain_inbox": "* * * * *",
+        "embed": "* * * * *",
+        "retry_stalled": "*/2 * * * *",
+        "prune": "47 4 * * *",
+        "publish": settings.cron_publish,
+        "evaluate": settings.cron_evaluate,
+    }
+
+
 def run_worker(queues: list[str] | None = None, concurrency: int = 2, wait: bool = True) -> None:
-    """Do jobs until stopped (SIGINT or SIGTERM lets those that run finish), or, without ``wait``, until none is left.
+    """Do jobs until stopped (SIGINT or SIGTERM lets those that run finish).
+
+    Args:
+        queues: only jobs of these; all when None.
+        concurrency: jobs at a time.
+        wait: False to start no schedules and end when no job is left.
 
     Raises:
         NotFoundError: there is no such queue.
@@ -160,11 +171,26 @@ def run_worker(queues: list[str] | None = None, concurrency: int = 2, wait: bool
             raise NotFoundError(f"There is no queue '{queue}': queues are {', '.join(QUEUES)}.")
 
     async def work(connected: App) -> None:
+        options: WorkerOptions = {
+            "queues": queues or list(QUEUES),
+            "concurrency": concurrency,
+            "wait": wait,
+            "delete_jobs": "successful",
+        }
         async with connected.open_async():
-            await connected.run_worker_async(
-                queues=queues or list(QUEUES), concurrency=concurrency, wait=wait, delete_jobs="successful"
-            )
+            if wait:
+                await connected.run_worker_async(**options)
+                return
+            before: set[int | None] = set()
+            # Jobs that another one of their queue held back wait for the next round.
+            while (waiting := {job.id for job in await connected.job_manager.list_jobs_async(status="todo")}) != before:
+                before = waiting
+                await connected.run_worker_async(**options)
 
+    if wait and not app.periodic_registry.periodic_tasks:
+        for name, cron in schedules().items():
+            if cron:
+                app.periodic(cron=cron)(app.tasks[name])
     with connected_app() as connected:
         asyncio.run(work(connected))
 

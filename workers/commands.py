@@ -1,5 +1,6 @@
 """``recsql embed|run|refresh|train|score|evaluate|publish|worker``: the commands that compute."""
 
+import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -83,14 +84,13 @@ def worker(
         list[str] | None, typer.Option(help="Only jobs of this queue (events, embed, pipeline); can be repeated.")
     ] = None,
     concurrency: Annotated[int, typer.Option(min=1, help="Jobs at a time.")] = 2,
-    once: Annotated[
-        bool, typer.Option("--once", help="End when no job is left, those included that a schedule asks for now.")
-    ] = False,
+    once: Annotated[bool, typer.Option("--once", help="End when no job is left, and start no schedules.")] = False,
 ) -> None:
     """Do the jobs of the queues and start those of the schedules, until it is stopped; run it on many machines."""
     from recsql import db
     from workers.app import run_worker
 
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     with db.connect():  # says what is wrong with the database before any job does
         pass
     run_worker(queue, concurrency, wait=not once)

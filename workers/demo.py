@@ -43,7 +43,14 @@ def demo(
         emit({}, False, "Everything was done before; nothing has changed.")
     for user, found in shown.items():
         emit({}, False, table(found, f"Recommendations for {user}"))
-    emit({}, False, table([row for row in quality if row["metric"] == "ndcg@10"], "Quality on the test part (loo)"))
+    emit(
+        {},
+        False,
+        table(
+            [row for row in quality if row["metric"] == "ndcg@10" and row["segment"] == "all"],
+            "Quality on the test part (loo)",
+        ),
+    )
     emit({}, False, f"\n{seconds:.0f} s in all. Look on with:\n  recsql db psql\n  {url}")
 
 

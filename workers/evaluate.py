@@ -1,14 +1,16 @@
-"""Evaluation: metrics in SQL a user, their mean and its bootstrap interval here."""
+"""Evaluation: metrics in SQL for each user, their mean and its bootstrap interval here."""
 
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import psycopg
+from numpy.typing import NDArray
 
 from recsql.queries import QUERIES
 
 METRICS = ("ndcg", "recall", "mrr", "map")
+LIST_METRICS = ("novelty", "popularity_share", "diversity")
 N_RESAMPLES = 2000
 
 
@@ -21,6 +23,8 @@ def evaluate(
 ) -> int:
     """Measure every source of an offline run, what was fused, and reciprocal rank fusion; the number of figures.
 
+    Where a protocol has users of whom the run knew nothing, segments ``known`` and ``new`` stand beside ``all``.
+
     Args:
         connection: in autocommit mode.
         run_no: the run.
@@ -31,19 +35,49 @@ def evaluate(
     methods = [source for _, source in connection.execute(QUERIES["sources"]).fetchall()] + ["rrf", "fused"]
     written = 0
     for number, method in enumerate(methods):
-        rows = connection.execute(QUERIES["user_metric"], {"run_no": run_no, "method": method, "k": k}).fetchall()
+        parameters = {"run_no": run_no, "method": method, "k": k}
+        quality = _rows(connection, "user_metric", parameters, 1 + len(METRICS))
+        if quality[:, 1:].any() or _one(connection, "has_ranking", parameters):
+            is_known = quality[:, 0] == 1
+            segments = {"all": np.ones(len(quality), dtype=bool)}
+            if not is_known.all():
+                segments |= {"known": is_known, "new": ~is_known}
+            figures = [
+                (segment, metric, *_interval(quality[rows, 1 + column], seed))
+                for segment, rows in segments.items()
+                for column, metric in enumerate(METRICS)
+            ]
+            lists = _rows(connection, "list_metric", parameters, len(LIST_METRICS))
+            figures += [
+                ("all", metric, *_interval(lists[:, column], seed)) for column, metric in enumerate(LIST_METRICS)
+            ]
+            figures.append(("all", "coverage", _one(connection, "coverage", parameters), None, None, len(lists)))
+            for segment, metric, value, lo, hi, n_users in figures:
+                if value is not None:
+                    figure = {"segment": segment, "metric": metric, "value": value, "lo": lo, "hi": hi}
+                    connection.execute(QUERIES["write_evaluation"], parameters | figure | {"n_users": n_users})
+                    written += 1
         progress(number + 1, len(methods), method)
-        values = np.array(rows, dtype=np.float64).reshape(-1, len(METRICS))
-        if not len(values) or not values.any():
-            continue
-        drawn = np.random.default_rng(seed).integers(0, len(values), (N_RESAMPLES, len(values)))
-        for column, metric in enumerate(METRICS):
-            lo, hi = np.percentile(values[:, column][drawn].mean(axis=1), [2.5, 97.5])
-            figure = {"value": values[:, column].mean(), "lo": lo, "hi": hi}
-            connection.execute(
-                QUERIES["write_evaluation"],
-                {"run_no": run_no, "method": method, "metric": metric, "k": k, "n_users": len(values)}
-                | {name: float(value) for name, value in figure.items()},
-            )
-            written += 1
     return written
+
+
+def _interval(values: NDArray[np.float64], seed: int) -> tuple[float | None, float | None, float | None, int]:
+    """Mean, its 95 % interval, and the number of users; those with NaN, to whom it does not apply, are left out."""
+    values = values[~np.isnan(values)]
+    if not len(values):
+        return None, None, None, 0
+    drawn = np.random.default_rng(seed).integers(0, len(values), (N_RESAMPLES, len(values)))
+    lo, hi = np.percentile(values[drawn].mean(axis=1), [2.5, 97.5])
+    return float(values.mean()), float(lo), float(hi), len(values)
+
+
+def _rows(
+    connection: psycopg.Connection[Any], query: str, parameters: dict[str, Any], n_columns: int
+) -> NDArray[np.float64]:
+    rows = connection.execute(QUERIES[query], parameters).fetchall()
+    return np.array(rows, dtype=np.float64).reshape(-1, n_columns)
+
+
+def _one(connection: psycopg.Connection[Any], query: str, parameters: dict[str, Any]) -> Any:
+    row = connection.execute(QUERIES[query], parameters).fetchone()
+    return row[0] if row else None

@@ -1,12 +1,14 @@
 -- recsql.make_split: number of the split; the same events give the same split.
-create function recsql.make_split(p_protocol text, p_part text, p_core integer default 5, p_share real default 0.8)
+create function recsql.make_split(p_protocol text, p_part text, p_core integer default 5, p_share double precision default 0.8)
 returns integer
 language plpgsql
 set search_path = recsql, pg_temp
 as $$
 declare
     v_last bigint := (select coalesce(max(event_no), 0) from event);
-    v_name text := format('%s:%s@%s', p_protocol, p_part, v_last);
+    v_name text := format(
+        '%s:%s(%s)@%s', p_protocol, p_part, case p_protocol when 'loo' then p_core::text else p_share::text end, v_last
+    );
     v_split_no integer;
     v_cut timestamptz;
     v_until timestamptz;
@@ -69,7 +71,8 @@ begin
         from pg_temp.core as c
         where c.at <= v_until;
         insert into split_item (split_no, item_no)
-        select v_split_no, i.item_no from item as i where i.available;
+        -- Availability is of today, the cut is not: what was withdrawn since could be had then.
+        select v_split_no, i.item_no from item as i;
     end if;
 
     update split
@@ -83,7 +86,7 @@ begin
 end
 $$;
 
-comment on function recsql.make_split(text, text, integer, real) is
+comment on function recsql.make_split(text, text, integer, double precision) is
 'Makes the cuts of an offline protocol and returns the split''s number. loo: events of a p_core-core (repeated until stable), '
 'each user''s last event for test, the last but one for validation. global: one moment for everybody, p_share of the events '
 'before it; validation repeats that inside the first part.';

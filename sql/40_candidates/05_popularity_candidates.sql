@@ -21,10 +21,20 @@ begin atomic
     ),
 
     users as (
-        select i.user_no, count(*) as n_known
-        from recsql.interaction as i
-        where i.run_no = p_run_no and i.user_no between p_first_user_no and p_last_user_no
-        group by i.user_no
+        select u.user_no, count(*) as n_known
+        from (
+            select i.user_no
+            from recsql.interaction as i
+            where i.run_no = p_run_no
+            union all
+            -- Users of a protocol of whom nothing is known yet get what recommend() would give them.
+            select c.user_no
+            from recsql.run as r
+            inner join recsql.split_cut as c on c.split_no = r.split_no
+            where r.run_no = p_run_no
+        ) as u
+        where u.user_no between p_first_user_no and p_last_user_no
+        group by u.user_no
     )
 
     select u.user_no, n.item_no, n.score

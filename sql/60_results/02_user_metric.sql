@@ -2,7 +2,7 @@
 create function recsql.user_metric(p_run_no integer, p_method text, p_k integer default 10)
 returns table (
     user_no integer, n_relevant integer, ndcg double precision, recall double precision, mrr double precision,
-    average_precision double precision
+    average_precision double precision, has_history boolean
 )
 language sql
 stable
@@ -57,11 +57,16 @@ begin atomic
         ) as ndcg,
         coalesce(m.n_hits, 0)::double precision / u.n_relevant as recall,
         coalesce(m.mrr, 0) as mrr,
-        coalesce(m.precisions, 0) / u.n_relevant as average_precision
+        coalesce(m.precisions, 0) / u.n_relevant as average_precision,
+        h.user_no is not null as has_history
     from users as u
+    left join (
+        select distinct i.user_no from recsql.interaction as i where i.run_no = p_run_no
+    ) as h on h.user_no = u.user_no
     left join measured as m on m.user_no = u.user_no;
 end;
 
 comment on function recsql.user_metric(integer, text, integer) is
 'Quality of one method of an offline run for each user: NDCG@k, recall@k, reciprocal rank@k and average precision@k with binary '
-'relevance; of items with equal scores the irrelevant ones come first.';
+'relevance; of items with equal scores the irrelevant ones come first. has_history: whether '
+'the run knew anything of the user.';

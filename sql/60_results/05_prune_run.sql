@@ -3,6 +3,8 @@ create function recsql.prune_run(p_run_no integer)
 returns void
 language plpgsql
 set search_path = recsql, pg_temp
+-- Waiting for a reader would hold up all that come after: better to fail and be tried again.
+set lock_timeout = '2s'
 as $$
 declare
     v_table text;
@@ -28,4 +30,5 @@ end
 $$;
 
 comment on function recsql.prune_run(integer) is
-'Removes all rows and artifacts of a run but its figures; refused while it is being served.';
+'Removes all rows and artifacts of a run but its figures; refused while it is being served. Fails when a '
+'reader holds its tables for more than two seconds.';

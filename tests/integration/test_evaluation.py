@@ -10,7 +10,7 @@ from workers.evaluate import evaluate
 MEASURES = {"ndcg": nDCG, "recall": R, "mrr": RR, "average_precision": AP}
 SOURCE = "popularity"
 """Which source the rankings are written under; any would do."""
-TYPES = {"core": "integer", "share": "real"}
+TYPES = {"core": "integer", "share": "double precision"}
 HOUR = "to_timestamp(1704067200 + 3600 * %s::double precision)"
 
 
@@ -180,6 +180,65 @@ def test_user_metric_where_no_candidate_is_relevant_is_zero(three_relevant):
     assert set(measured["a"][1].values()) | set(measured["b"][1].values()) == {0.0}
 
 
+def test_list_metrics_by_hand(connection):
+    # Ten items; i0 is known to four users, i1 to two, the others (by u4) to one each.
+    for item in range(10):
+        connection.execute("select recsql_api.upsert_item(%s, 'x')", (f"i{item}",))
+    for user in range(4):
+        record(connection, f"u{user}", "i0", 0)
+    for item in range(1, 10):
+        record(connection, "u4", f"i{item}", item)
+    record(connection, "u0", "i1", 1)
+    record(connection, "u0", "i2", 2)  # u0's only later event
+    run_no = begin_run(connection, "loo", core=1)
+    connection.execute("select recsql.refresh_interaction(%s::integer)", (run_no,))
+    connection.execute("select recsql.refresh_item_popularity(%s::integer)", (run_no,))
+    space_no = connection.execute(
+        "select recsql.add_embedding_space('text', 'text', 'by hand', '1', 2, '{title}')"
+    ).fetchone()[0]
+    for item, vector in {"i1": "[1, 0]", "i3": "[0, 1]", "i4": "[1, 0]"}.items():
+        connection.execute(
+            "insert into recsql.item_embedding (space_no, item_no, content_hash, embedding) "
+            "select %s, item_no, 'x', %s from recsql.item where item_id = %s",
+            (space_no, vector, item),
+        )
+    rank(connection, run_no, "u0", {"i3": 3.0, "i4": 2.0, "i1": 1.0})
+    rank(connection, run_no, "u1", {"i1": 2.0})
+    rows = connection.execute(
+        "select u.user_id, m.novelty, m.popularity_share, m.diversity "
+        "from recsql.list_metric(%s::integer, %s, 3) as m inner join recsql.app_user as u using (user_no)",
+        (run_no, SOURCE),
+    ).fetchall()
+    found = {user: values for user, *values in rows}
+    # Users with one event have no cut, so u0 and u4 remain, each without the last event: i1 is known to both, i0, i3
+    # and i4 to one of the two. Thus -log2 is 0 for i1 and 1 for i3 and i4. The head is two of the ten items: i1, and
+    # of those with one user the first, i0.
+    # Cosine distances: i3 to i4 1, i3 to i1 1, i4 to i1 0.
+    assert found["u0"] == pytest.approx([2 / 3, 1 / 3, 2 / 3])
+    assert found["u1"][:2] == pytest.approx([0.0, 1.0])
+    assert found["u1"][2] is None
+    covered = connection.execute("select recsql.coverage(%s::integer, %s, 2)", (run_no, SOURCE)).fetchone()[0]
+    assert covered == pytest.approx(3 / 10)
+
+
+def test_evaluate_tells_users_without_history_apart(catalogue):
+    for number in range(10):
+        record(catalogue, f"known{number}", "i1", number)
+        record(catalogue, f"known{number}", "i2", 100 + number)
+        record(catalogue, f"new{number}", "i3", 200 + number)
+    run_no = begin_run(catalogue, "global", share=1 / 3)
+    catalogue.execute("select recsql.refresh_interaction(%s::integer)", (run_no,))
+    for number in range(10):
+        rank(catalogue, run_no, f"known{number}", {"i2": 1.0})
+        rank(catalogue, run_no, f"new{number}", {"i2": 1.0})
+    evaluate(catalogue, run_no)
+    rows = catalogue.execute(
+        "select segment, value, n_users from recsql.evaluation where run_no = %s and metric = 'recall' and method = %s",
+        (run_no, SOURCE),
+    ).fetchall()
+    assert sorted(rows) == [("all", 0.5, 20), ("known", 1.0, 10), ("new", 0.0, 10)]
+
+
 def intervals(connection, run_no):
     rows = connection.execute(
         "select metric, value, lo, hi, n_users from recsql.evaluation where run_no = %s and method = %s",
@@ -199,7 +258,7 @@ def test_evaluate_writes_the_mean_and_an_interval_that_holds_it(catalogue):
     per_user = [values for _, values in user_metrics(catalogue, run_no).values()]
     evaluate(catalogue, run_no, seed=5)
     first = intervals(catalogue, run_no)
-    assert first.keys() == {"ndcg", "recall", "mrr", "map"}
+    assert first.keys() == {"ndcg", "recall", "mrr", "map", "novelty", "popularity_share", "coverage"}
     for metric, name in zip(("ndcg", "recall", "mrr", "map"), MEASURES, strict=True):
         value, lo, hi, n_users = first[metric]
         assert value == pytest.approx(np.mean([values[name] for values in per_user]), abs=1e-12)
