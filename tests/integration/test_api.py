@@ -6,40 +6,57 @@ import uuid
 import psycopg
 import pytest
 
+from recsql.db import connect
 from workers.pipeline import Pipeline, PipelineConfig
 
 TINY = PipelineConfig(candidates=20, model={"epochs": 1, "dim": 8, "n_layers": 1, "n_heads": 1})
 
 
-@pytest.fixture
-def served(connection):
+@pytest.fixture(scope="module")
+def served_template(server, template):
     """Twelve users who all walked through ten films in order, one step further each; published."""
-    for item in range(10):
-        connection.execute(
-            "select recsql_api.upsert_item(%s, %s, p_domain => 'films', p_attributes => %s)",
-            (f"i{item}", f"Film {item}", json.dumps({"genre": "drama" if item % 2 else "comedy"})),
-        )
-    for user in range(12):
-        for step in range(6):
-            connection.execute(
-                "select recsql_api.record_event(%s, %s, 'like', p_at => to_timestamp(1704067200 + 3600 * %s))",
-                (f"u{user}", f"i{(user + step) % 10}", user * 10 + step),
-            )
-    pipeline = Pipeline(connection, TINY)
-    run_no, _ = pipeline.run("production")
-    row = connection.execute(
-        "insert into recsql.fusion_policy (policy, kind, weights) "
-        "values ('test', 'weighted', '{\"sequential\": 1, \"trending\": 0.1}') returning policy_no"
-    ).fetchone()
-    connection.execute("select recsql.fuse(%s::integer, %s::integer, 0, 1000)", (run_no, row[0]))
-    connection.execute("select recsql.publish(%s::integer, %s::integer)", (run_no, row[0]))
-    return connection
+    with server.clone(template) as name:
+        with connect(server.url(name)) as connection:
+            for item in range(10):
+                connection.execute(
+                    "select recsql_api.upsert_item(%s, %s, p_domain => 'films', p_attributes => %s)",
+                    (f"i{item}", f"Film {item}", json.dumps({"genre": "drama" if item % 2 else "comedy"})),
+                )
+            for user in range(12):
+                for step in range(6):
+                    connection.execute(
+                        "select recsql_api.record_event(%s, %s, 'like', p_at => to_timestamp(1704067200 + 3600 * %s))",
+                        (f"u{user}", f"i{(user + step) % 10}", user * 10 + step),
+                    )
+            run_no = Pipeline(connection, TINY).run("production")
+            [(policy_no,)] = connection.execute(
+                "insert into recsql.fusion_policy (policy, kind, weights) "
+                "values ('test', 'weighted', '{\"sequential\": 1, \"trending\": 0.1}') returning policy_no"
+            ).fetchall()
+            connection.execute("select recsql.fuse(%s::integer, %s::integer, 0, 1000)", (run_no, policy_no))
+            connection.execute("select recsql.publish(%s::integer, %s::integer)", (run_no, policy_no))
+        yield name
+
+
+@pytest.fixture
+def served(server, served_template):
+    with server.clone(served_template) as name, connect(server.url(name)) as connection:
+        yield connection
 
 
 def recommend(connection, user, **options):
     names = "".join(f", p_{name} => %({name})s" for name in options)
     query = f"select rank, item_id, score, reason from recsql_api.recommend(%(user)s{names})"
     return connection.execute(query, {"user": user, **options}).fetchall()
+
+
+def publish_parts(connection, user, item, parts):
+    """Let the published recommendation of an item to a user consist of ``parts``."""
+    connection.execute(
+        "update recsql.recommendation as r set parts = %s, score = %s from recsql.app_user as u, recsql.item as i "
+        "where u.user_id = %s and i.item_id = %s and r.user_no = u.user_no and r.item_no = i.item_no",
+        (json.dumps(parts), sum(parts.values()), user, item),
+    )
 
 
 def test_recommend_known_user_gets_what_comes_next(served):
@@ -91,6 +108,105 @@ def test_recommend_drops_an_item_the_moment_it_is_consumed(served):
     assert "i6" not in {row[1] for row in recommend(served, "u0")}
 
 
+def test_recommend_domain_gives_items_of_no_other(served):
+    served.execute("select recsql_api.upsert_item('s0', 'Song', p_domain => 'songs')")
+    assert [(row[1], row[3]) for row in recommend(served, "u0", domain="songs")] == [("s0", "new here")]
+    assert {row[1] for row in recommend(served, "u0", domain="films", n=20)} == {"i6", "i7", "i8", "i9"}
+    assert recommend(served, "u0", domain="books") == []
+
+
+def test_recommend_repeats_items_where_the_domain_allows_it(served):
+    served.execute("update recsql.domain set allows_repeat = true where domain = 'films'")
+    served.execute("select recsql_api.record_event('u0', 'i6', 'like')")
+    rows = recommend(served, "u0", n=10)
+    # i6 is new since the run, i0 … i5 the run knows: all ten may come.
+    assert {row[1] for row in rows} == {f"i{item}" for item in range(10)}
+
+
+def test_recommend_context_leads_to_what_follows_the_item_in_view(served):
+    rows = recommend(served, "nobody", n=3, context='{"item_id": "i2"}')
+    assert rows[0][1] == "i3"
+    assert rows[0][3] == "often comes after Film 2"
+    # The nearest neighbour of the item in view gets the whole weight of the source, which is 1.
+    assert rows[0][2] == pytest.approx(1)
+    assert "i2" not in {row[1] for row in rows}
+
+
+def test_recommend_items_without_events_come_after_trending_ones_the_newest_first(served):
+    for item, day in (("old", 1), ("new", 2)):
+        served.execute(
+            "select recsql_api.upsert_item(%s, %s, p_domain => 'films', p_published_at => %s)",
+            (item, item, f"2024-01-0{day}T00:00:00Z"),
+        )
+    rows = recommend(served, "nobody", n=20)
+    assert [row[0] for row in rows] == list(range(1, 13))
+    assert [(row[1], row[2], row[3]) for row in rows[-2:]] == [("new", 0, "new here"), ("old", 0, "new here")]
+
+
+def test_recommend_user_with_many_new_items_gets_no_known_one(served):
+    for item in range(7):
+        served.execute("select recsql_api.record_event('fresh', %s, 'like')", (f"i{item}",))
+    served.execute("select recsql_api.record_event('fresh', 'i7', 'dislike')")
+    assert {row[1] for row in recommend(served, "fresh")} == {"i8", "i9"}
+
+
+def test_recommend_from_a_slot_without_release_gives_what_is_new(served):
+    rows = recommend(served, "u0", slot="nothing here")
+    assert {(row[1], row[3]) for row in rows} == {(f"i{item}", "new here") for item in range(6, 10)}
+
+
+def test_recommend_by_reciprocal_ranks_adds_on_the_same_scale(served):
+    run_no = served.execute("select run_no from recsql.release").fetchone()[0]
+    policy_no = served.execute("select policy_no from recsql.fusion_policy where policy = 'rrf'").fetchone()[0]
+    served.execute("select recsql.fuse(%s::integer, %s::integer, 0, 1000)", (run_no, policy_no))
+    served.execute("select recsql.publish(%s::integer, %s::integer)", (run_no, policy_no))
+    served.execute("select recsql_api.record_event('u0', 'i6', 'like')")
+    for item in ("i7", "i8", "i9"):
+        rows = served.execute(
+            "select component, contribution from recsql_api.explain_recommendation('u0', %s)", (item,)
+        ).fetchall()
+        # The first of a source of weight 1 gets 1 / (60 + 1), and a new item adds no more than that for one source.
+        assert all(contribution <= 1 / 61 + 1e-9 for _, contribution in rows)
+        assert any(component.startswith("live ") for component, _ in rows)
+    # The most trending item, alone, gets the same.
+    assert recommend(served, "nobody", n=1)[0][2] == pytest.approx(1 / 61)
+
+
+@pytest.mark.parametrize(
+    ("parts", "reason"),
+    [
+        # 1 of 10 is the tenth that is asked for, 1 of 11 is less.
+        ({"transformer": 9, "sequential": 1}, "often comes after Film 5"),
+        ({"transformer": 10, "sequential": 1}, "fits your recent choices"),
+        # Both read the user's history, and together they are enough: the stronger is named.
+        ({"transformer": 8.6, "sequential": 0.6, "ease": 0.8}, "goes with Film"),
+        ({"trending": 1}, "trending now"),
+        # No item is embedded, so none can be named.
+        ({"content": 1}, "fits what you chose before"),
+    ],
+)
+def test_recommend_reason_names_evidence_where_it_counts(served, parts, reason):
+    publish_parts(served, "u0", "i6", parts)
+    assert {row[1]: row[3] for row in recommend(served, "u0")}["i6"].startswith(reason)
+
+
+def test_recommend_reason_of_content_names_the_nearest_recent_item(served):
+    row = served.execute("select recsql.add_embedding_space('text', 'text', 'tiny', '1', 2, '{title}')").fetchone()
+    # u0 had i4 and then, newest, i5. Seen from i6, i4 has cosine 1 and weight 0.8, i5 cosine 0.
+    for item, vector in (("i4", "[1,0]"), ("i5", "[0,1]"), ("i6", "[1,0]")):
+        served.execute(
+            "insert into recsql.item_embedding (space_no, item_no, content_hash, embedding) "
+            "select %s, i.item_no, '', %s from recsql.item as i where i.item_id = %s",
+            (row[0], vector, item),
+        )
+    publish_parts(served, "u0", "i6", {"content": 1})
+    assert {row[1]: row[3] for row in recommend(served, "u0")}["i6"] == "similar in content to Film 4"
+    evidence = served.execute(
+        "select evidence_item_id, contribution, explanation from recsql_api.explain_recommendation('u0', 'i6')"
+    ).fetchall()
+    assert evidence == [("i4", 1, "similar in content to Film 4")]
+
+
 def test_recommend_refuses_n_out_of_range(served):
     with pytest.raises(psycopg.Error, match="p_n is 0") as caught:
         recommend(served, "u0", n=0)
@@ -106,6 +222,19 @@ def test_explain_contributions_sum_to_the_score(served, user):
             "select contribution from recsql_api.explain_recommendation(%s, %s)", (user, item)
         ).fetchall()
         assert sum(row[0] for row in rows) == pytest.approx(score, abs=1e-6)
+
+
+def test_explain_names_the_users_items_old_and_new(served):
+    served.execute("select recsql_api.record_event('u0', 'i7', 'like')")
+    rows = served.execute(
+        "select component, evidence_item_id, contribution, explanation "
+        "from recsql_api.explain_recommendation('u0', 'i8')"
+    ).fetchall()
+    evidence = {(component, item): explanation for component, item, _, explanation in rows}
+    assert evidence["live sequential", "i7"] == "often comes after Film 7"
+    assert evidence["sequential", "i5"] == "often comes after Film 5"
+    score = {row[1]: row[2] for row in recommend(served, "u0")}["i8"]
+    assert sum(row[2] for row in rows) == pytest.approx(score, abs=1e-6)
 
 
 def test_similar_items_by_behaviour(served):
@@ -139,11 +268,55 @@ def test_record_impressions_refuses_propensity_zero(served):
     assert caught.value.sqlstate == "RS002"
 
 
+def test_upsert_item_tells_whether_anything_changed(served):
+    call = "select recsql_api.upsert_item('x', 'Title', 'Body', 'films', %s, '{\"a\": 1}', true, '2024-01-01 00:00Z')"
+    assert [served.execute(call, (tags,)).fetchone()[0] for tags in (["b", "a"], ["b", "a"], ["a"])] == [
+        True,
+        False,
+        True,
+    ]
+    row = served.execute(
+        "select title, body, domain, tags, attributes, available, published_at from recsql.item where item_id = 'x'"
+    ).fetchone()
+    assert row[:6] == ("Title", "Body", "films", ["a"], {"a": 1}, True)
+    assert row[6].timestamp() == 1704067200
+
+
+def test_upsert_item_refuses_what_loading_refuses(served):
+    with pytest.raises(psycopg.Error, match="domain is not") as caught:
+        served.execute("select recsql_api.upsert_item('x', p_domain => 'No Domain')")
+    assert caught.value.sqlstate == "RS002"
+
+
+def test_reader_may_ask_but_neither_write_nor_read_tables(served):
+    served.execute("set role recsql_reader")
+    assert recommend(served, "u0")[0][1] == "i6"
+    assert served.execute("select count(*) from recsql_api.similar_items('i5')").fetchone()[0] > 0
+    assert served.execute("select count(*) from recsql_api.explain_recommendation('u0', 'i6')").fetchone()[0] > 0
+    for refused in (
+        "select recsql_api.record_event('u0', 'i6')",
+        "select recsql_api.upsert_item('i6', 'Other')",
+        "select count(*) from recsql.item",
+        "select * from recsql.known_item(1, 1)",
+    ):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            served.execute(refused)
+
+
+def test_writer_may_record_but_not_read_tables(served):
+    served.execute("set role recsql_writer")
+    assert served.execute("select recsql_api.record_event('u0', 'i6', 'like')").fetchone() == (True,)
+    assert "i6" not in {row[1] for row in recommend(served, "u0")}
+    assert served.execute("select recsql_api.upsert_item('i6', 'Other', p_domain => 'films')").fetchone() == (True,)
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        served.execute("select count(*) from recsql.event")
+
+
 def test_rollback_serves_the_run_before(served):
     first = served.execute("select run_no, policy_no from recsql.release").fetchone()
     served.execute("select recsql_api.record_event('u0', 'i9', 'like')")
-    second, is_new = Pipeline(served, TINY).run("production")
-    assert is_new
+    second = Pipeline(served, TINY).run("production")
+    assert second != first[0]
     served.execute("select recsql.publish(%s::integer, %s::integer)", (second, first[1]))
     assert served.execute("select recsql.rollback()").fetchone() == (first[0],)
     with pytest.raises(psycopg.Error, match="no earlier release"):

@@ -16,28 +16,15 @@ set search_path = recsql, pg_temp
 as $$
 declare
     v_payload jsonb := jsonb_build_object(
-        'title', p_title, 'body', p_body, 'domain', p_domain, 'tags', p_tags, 'attributes', p_attributes
+        'title', p_title, 'body', p_body, 'domain', p_domain, 'tags', p_tags, 'attributes', p_attributes,
+        'available', p_available, 'published_at', p_published_at
     );
     v_reason text := entity_reason('item', p_item_id, v_payload::text, v_payload);
 begin
     if v_reason is not null then
         raise exception '%', v_reason using errcode = 'RS002', hint = 'Nothing was written.';
     end if;
-    insert into domain (domain) values (p_domain) on conflict do nothing;
-    insert into item as i (item_id, domain, title, body, tags, attributes, available, published_at)
-    values (p_item_id, p_domain, p_title, p_body, p_tags, p_attributes, p_available, p_published_at)
-    on conflict (item_id) do update
-        set
-            domain = excluded.domain, title = excluded.title, body = excluded.body, tags = excluded.tags,
-            attributes = excluded.attributes, available = excluded.available, published_at = excluded.published_at,
-            updated_at = now()
-        where
-            (i.domain, i.title, i.body, i.tags, i.attributes, i.available, i.published_at) is distinct from
-            (
-                excluded.domain, excluded.title, excluded.body, excluded.tags, excluded.attributes, excluded.available,
-                excluded.published_at
-            );
-    return found;
+    return put_items(array[p_item_id], array[v_payload]) > 0;
 end
 $$;
 

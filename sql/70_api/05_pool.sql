@@ -1,0 +1,77 @@
+-- recsql.pool: best first.
+create function recsql.pool(
+    p_run_no integer,
+    p_policy_no integer,
+    p_user_no integer,
+    p_new_nos integer [],
+    p_new_weights double precision [],
+    p_context_no integer,
+    p_domain text,
+    p_filter jsonb,
+    p_exclude integer [],
+    p_n integer
+)
+returns table (item_no integer, parts jsonb)
+language sql
+stable
+begin atomic
+    with fresh as materialized (
+        select f.component, f.source_no, f.item_no, f.weight
+        from recsql.fresh_weight(p_run_no, p_policy_no, p_user_no, p_new_nos, p_new_weights, p_context_no) as f
+    ),
+
+    scored as (
+        select
+            coalesce(r.item_no, n.item_no) as item_no,
+            coalesce(r.score, 0) + coalesce(n.score, 0) as score,
+            coalesce(r.parts, '{}') as parts
+        from (
+            select p.item_no, p.score::double precision as score, p.parts
+            from recsql.recommendation as p
+            where p.run_no = p_run_no and p.user_no = p_user_no
+        ) as r
+        full join (
+            select s.neighbour_no as item_no, sum(f.weight * s.similarity) as score
+            from fresh as f
+            inner join recsql.item_similarity as s
+                on s.run_no = p_run_no and s.source_no = f.source_no and s.item_no = f.item_no
+            group by s.neighbour_no
+        ) as n on n.item_no = r.item_no
+    ),
+
+    -- One by one from the best, so that looking ends with the p_n-th eligible item; limit 1 keeps it from becoming a join
+    -- with the whole catalogue.
+    best as (
+        select s.item_no, s.score, s.parts
+        from (select * from scored order by score desc, item_no) as s
+        cross join lateral (
+            select e.item_no
+            from recsql.eligible_item(p_run_no, p_user_no, p_new_nos, p_domain, p_filter, p_exclude) as e
+            where e.item_no = s.item_no
+            limit 1
+        ) as e
+        order by s.score desc, s.item_no
+        limit p_n
+    )
+
+    select b.item_no, b.parts || coalesce(n.parts, '{}')
+    from best as b
+    cross join lateral (
+        select jsonb_object_agg(a.component, a.contribution) as parts
+        from (
+            select f.component, sum(f.weight * s.similarity) as contribution
+            from fresh as f
+            inner join recsql.item_similarity as s
+                on s.run_no = p_run_no and s.neighbour_no = b.item_no and s.source_no = f.source_no
+                and s.item_no = f.item_no
+            group by f.component
+        ) as a
+    ) as n
+    order by b.score desc, b.item_no;
+end;
+
+comment on function recsql.pool(
+    integer, integer, integer, integer [], double precision [], integer, text, jsonb, integer [], integer
+) is
+'The p_n best eligible items of which something is known for the user, with what each component adds to the score: what is '
+'published, what the user did since (live …), and what is near to the item in view (context …).';

@@ -1,0 +1,64 @@
+-- recsql.evidence: one row per item and component that are asked for, and item that speaks for them; unordered.
+create function recsql.evidence(
+    p_run_no integer,
+    p_known_nos integer [],
+    p_known_weights double precision [],
+    p_new_nos integer [],
+    p_new_weights double precision [],
+    p_context_no integer,
+    p_item_nos integer [],
+    p_components text []
+)
+returns table (item_no integer, component text, evidence_no integer, score double precision)
+language sql
+stable
+begin atomic
+    with history (prefix, item_nos, weights) as (
+        values
+        ('', p_known_nos, p_known_weights),
+        ('live ', p_new_nos [:20], p_new_weights [:20]),
+        ('context ', array[p_context_no], array[1.0::double precision])
+    ),
+
+    asked as (
+        select a.item_no, a.component, h.item_nos, h.weights, o.source_no, o.kind, o.history_length, o.history_decay,
+            o.history_rate
+        from unnest(p_item_nos, p_components) as a (item_no, component)
+        inner join recsql.source as o on o.source = split_part(a.component, ' ', -1)
+        inner join history as h on h.prefix || o.source = a.component
+    )
+
+    select a.item_no, a.component, s.item_no as evidence_no,
+        recsql.step_weight(a.history_decay, a.history_rate, h.step) * a.weights[h.step + 1] * s.similarity
+    from asked as a
+    -- One visit of the index an item: its neighbours that are in the history lie side by side.
+    inner join recsql.item_similarity as s
+        on s.run_no = p_run_no and s.neighbour_no = a.item_no and s.source_no = a.source_no
+        and s.item_no = any (a.item_nos)
+    cross join lateral (select array_position(a.item_nos, s.item_no) - 1 as step) as h
+    where
+        a.kind = 'similarity' and h.step < a.history_length and a.weights[h.step + 1] > 0 and s.similarity <> 0
+    union all
+    -- Nearness to a sum of vectors is no sum of nearnesses, so the nearest item speaks for all.
+    (
+        select distinct on (a.item_no) a.item_no, a.component, h.item_no as evidence_no, 1
+        from asked as a
+        cross join lateral unnest(a.item_nos) with ordinality as h (item_no, position)
+        cross join recsql.content_space as c
+        inner join recsql.item_embedding as e on e.space_no = c.space_no and e.item_no = h.item_no
+        inner join recsql.item_embedding as t on t.space_no = c.space_no and t.item_no = a.item_no
+        where a.kind = 'vector' and h.position <= a.history_length
+        order by
+            a.item_no,
+            recsql.step_weight(a.history_decay, a.history_rate, h.position::integer - 1)
+            * (1 - (e.embedding <=> t.embedding)) desc,
+            h.item_no
+    );
+end;
+
+comment on function recsql.evidence(
+    integer, integer [], double precision [], integer [], double precision [], integer, integer [], text []
+) is
+'The user''s own items, known to the run or new since (the newest first), and the item in view, as far as they speak for '
+'p_item_nos in p_components; score: how loudly. A similarity source''s part is the sum over them, so it divides as their scores '
+'do. No row for components that no item stands behind.';

@@ -1,0 +1,117 @@
+-- recsql_api.recommend: best first.
+create function recsql_api.recommend(
+    p_user_id text,
+    p_n integer default 10,
+    p_domain text default null,
+    p_filter jsonb default '{}',
+    p_exclude text [] default '{}',
+    p_context jsonb default '{}',
+    p_slot text default 'default'
+)
+returns table (rank integer, item_id text, score double precision, reason text, request_id uuid)
+language plpgsql
+security definer
+set search_path = recsql, pg_temp
+-- Planning takes longer than answering, and every list here is short.
+set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_column
+declare
+    v_run_no integer;
+    v_policy_no integer;
+    v_user_no integer := (select u.user_no from app_user as u where u.user_id = p_user_id);
+    v_context_no integer := (select i.item_no from item as i where i.item_id = p_context ->> 'item_id');
+    v_request_id uuid := gen_random_uuid();
+    v_exclude integer[] := array(
+        select i.item_no from item as i where i.item_id = any (p_exclude || (p_context ->> 'item_id'))
+    );
+    v_filter jsonb := nullif(p_filter, '{}');
+    v_new_nos integer[];
+    v_new_weights double precision[];
+    v_known_nos integer[];
+    v_known_weights double precision[];
+    v_item_nos integer[];
+    v_parts jsonb[];
+    v_components text[];
+    v_scores double precision[];
+begin
+    if p_n is null or p_n not between 1 and 1000 then
+        raise exception 'p_n is %, but must be from 1 to 1000', coalesce(p_n::text, 'null')
+            using errcode = 'RS002', hint = 'Ask for at most 1000 items.';
+    end if;
+    if jsonb_typeof(v_filter) <> 'object' then
+        raise exception 'p_filter must be a JSON object'
+            using errcode = 'RS002', hint = 'For example {"genre": "Comedy"}: it must be contained in the item''s attributes.';
+    end if;
+    select r.run_no, r.policy_no into v_run_no, v_policy_no from release as r where r.slot = p_slot;
+
+    select coalesce(array_agg(e.item_no), '{}'), coalesce(array_agg(e.weight), '{}')
+    into v_new_nos, v_new_weights
+    from new_event(v_run_no, v_user_no) as e;
+
+    select coalesce(array_agg(p.item_no), '{}'), coalesce(array_agg(p.parts), '{}')
+    into v_item_nos, v_parts
+    from pool(
+        v_run_no, v_policy_no, v_user_no, v_new_nos, v_new_weights, v_context_no, p_domain, v_filter, v_exclude, p_n
+    ) as p;
+
+    if cardinality(v_item_nos) < p_n then
+        select v_item_nos || array_agg(f.item_no), v_parts || array_agg(f.parts)
+        into v_item_nos, v_parts
+        from fallback(
+            v_run_no, v_policy_no, v_user_no, v_new_nos, p_domain, v_filter, v_exclude || v_item_nos,
+            p_n - cardinality(v_item_nos)
+        ) as f;
+    end if;
+
+    if v_item_nos = '{}' then
+        -- Everything is known: what the user saw longest ago is better than an empty list.
+        select array_agg(t.item_no), array_agg('{"seen": 0}'::jsonb)
+        into v_item_nos, v_parts
+        from (
+            select s.item_no
+            from (
+                select e.item_no, max(e.at) as at from event as e where e.user_no = v_user_no group by e.item_no
+            ) as s
+            inner join eligible_item(null, null, '{}', p_domain, v_filter, v_exclude) as e on e.item_no = s.item_no
+            order by s.at, s.item_no
+            limit p_n
+        ) as t;
+    end if;
+
+    select array_agg(c.component order by c.place), array_agg(c.score order by c.place)
+    into v_components, v_scores
+    from main_component(v_parts) as c;
+
+    select array_agg(h.item_no), array_agg(h.weight)
+    into v_known_nos, v_known_weights
+    from known_item(v_run_no, v_user_no) as h;
+
+    return query
+    select
+        (row_number() over (order by t.score desc, t.position))::integer,
+        i.item_id,
+        t.score,
+        phrase(t.component, s, coalesce(o.title, o.item_id)),
+        v_request_id
+    from unnest(v_item_nos, v_scores, v_components) with ordinality as t (item_no, score, component, position)
+    inner join item as i on i.item_no = t.item_no
+    left join source as s on s.source = split_part(t.component, ' ', -1)
+    left join (
+        select distinct on (e.item_no) e.item_no, e.evidence_no
+        from evidence(
+            v_run_no, v_known_nos, v_known_weights, v_new_nos, v_new_weights, v_context_no, v_item_nos, v_components
+        ) as e
+        order by e.item_no, e.score desc, e.evidence_no
+    ) as e on e.item_no = t.item_no
+    left join item as o on o.item_no = e.evidence_no
+    order by t.score desc, t.position;
+end
+$$;
+
+comment on function recsql_api.recommend(text, integer, text, jsonb, text [], jsonb, text) is
+'Recommends items to a user, best first. p_n: 1 to 1000; p_domain: only items of this domain; p_filter: JSON object that the '
+'item''s attributes must contain; p_exclude: item ids to leave out; p_context: {"item_id": …} for the item in view; p_slot: '
+'which release. Gives rank from 1, item_id, score (higher is better), a reason to show, and a request_id to log impressions '
+'under. What the user did since the last run counts at once. An unknown user gets what is trending; a user who knows '
+'everything gets what was seen longest ago; a filter that nothing matches gives no row. Errors: RS002 for arguments out of range.';
