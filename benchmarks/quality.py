@@ -3,6 +3,7 @@
 Runs the product's own pipeline on the configured database: validation chooses epochs and weights, test is read once.
 """
 
+from benchmarks.peers import measure_ials
 from benchmarks.report import Report, make_parser
 from recsql import db, ingest, migrate
 from recsql.cli.output import progress_bars
@@ -22,6 +23,8 @@ def main() -> None:
     parser = make_parser(__doc__)
     parser.add_argument("--dataset", choices=DATASETS, default="ml-100k")
     parser.add_argument("--protocol", choices=("loo", "global"), default="loo")
+    parser.add_argument("--peers", action="store_true", help="also measure iALS of implicit (extra 'bench')")
+    parser.add_argument("--publish", action="store_true", help="also make the run on everything and serve it")
     options = parser.parse_args()
     source, config = DATASETS[options.dataset]
     report = Report("quality", options.dataset, options.protocol, options.seed)
@@ -33,13 +36,15 @@ def main() -> None:
         pipeline = Pipeline(
             connection, PipelineConfig(protocol=options.protocol, seed=options.seed, **config), stage_bars(progress)
         )
-        refresh = pipeline.refresh()
-        rows = connection.execute(QUERIES["quality"], {"run_no": refresh.test_run_no}).fetchall()
-    results = {}
+        validation, test = pipeline.measure()
+        if options.publish:
+            pipeline.publish()
+        rows = connection.execute(QUERIES["quality"], {"run_no": test}).fetchall()
+        results = measure_ials(connection, validation, test, options.seed) if options.peers else {}
     for method, metric, segment, value, lo, hi, _ in rows:
         name = f"{method}.{metric}" if segment == "all" else f"{method}.{segment}.{metric}"
         results |= {name: value} if lo is None else {name: value, f"{name}.lo": lo, f"{name}.hi": hi}
-    stages = {name: round(seconds, 1) for name, seconds in refresh.seconds.items()}
+    stages = {name: round(seconds, 1) for name, seconds in pipeline.seconds.items()}
     report.publish(results, options.save, stages=stages)
 
 

@@ -5,7 +5,10 @@ import json
 import os
 import platform
 import resource
+import shlex
+import sys
 import time
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +47,8 @@ class Report:
             details: further keys of the report beside ``results``.
         """
         report = self._head | {
+            "date": date.today().isoformat(),
+            "command": shlex.join(["python", "-m", f"benchmarks.{self._head['name']}", *sys.argv[1:]]),
             "machine": f"{platform.machine()}, {os.cpu_count()} cores",
             "seconds": round(time.monotonic() - self._began, 1),
             "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,

@@ -12,6 +12,9 @@ from recsql.errors import RecsqlError
 from workers import commands
 from workers.demo import demo
 
+INTERRUPTED = 130
+"""Exit code that Typer gives to Ctrl-C."""
+
 app = typer.Typer(
     no_args_is_help=True, pretty_exceptions_enable=False, help="A recommender that lives inside PostgreSQL."
 )
@@ -63,9 +66,10 @@ def main() -> None:
         told = explain(error) if isinstance(error, psycopg.Error) else error
         console.print(f"Error: {told}", style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(1)
-    except KeyboardInterrupt:
-        console.print("Stopped; nothing half done is published, and the next run completes it.", style="red")
-        sys.exit(130)
+    except SystemExit as done:
+        if done.code == INTERRUPTED:
+            console.print("Stopped; nothing half done is published, and the next run completes it.", style="red")
+        raise
 
 
 if __name__ == "__main__":

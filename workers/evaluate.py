@@ -43,13 +43,13 @@ def evaluate(
             if not is_known.all():
                 segments |= {"known": is_known, "new": ~is_known}
             figures = [
-                (segment, metric, *_interval(quality[rows, 1 + column], seed))
+                (segment, metric, *interval(quality[rows, 1 + column], seed))
                 for segment, rows in segments.items()
                 for column, metric in enumerate(METRICS)
             ]
             lists = _rows(connection, "list_metric", parameters, len(LIST_METRICS))
             figures += [
-                ("all", metric, *_interval(lists[:, column], seed)) for column, metric in enumerate(LIST_METRICS)
+                ("all", metric, *interval(lists[:, column], seed)) for column, metric in enumerate(LIST_METRICS)
             ]
             figures.append(("all", "coverage", _one(connection, "coverage", parameters), None, None, len(lists)))
             for segment, metric, value, lo, hi, n_users in figures:
@@ -61,7 +61,7 @@ def evaluate(
     return written
 
 
-def _interval(values: NDArray[np.float64], seed: int) -> tuple[float | None, float | None, float | None, int]:
+def interval(values: NDArray[np.float64], seed: int) -> tuple[float | None, float | None, float | None, int]:
     """Mean, its 95 % interval, and the number of users; those with NaN, to whom it does not apply, are left out."""
     values = values[~np.isnan(values)]
     if not len(values):

@@ -110,8 +110,11 @@ end
 $$;
 
 comment on function recsql_api.recommend(text, integer, text, jsonb, text [], jsonb, text) is
-'Recommends items to a user, best first. p_n: 1 to 1000; p_domain: only items of this domain; p_filter: JSON object that the '
-'item''s attributes must contain; p_exclude: item ids to leave out; p_context: {"item_id": …} for the item in view; p_slot: '
-'which release. Gives rank from 1, item_id, score (higher is better), a reason to show, and a request_id to log impressions '
+'Recommends items to a user, best first. p_user_id: any, also one that is not known yet; p_n: 1 to 1000; p_domain: only items '
+'of this domain, null for all (of an unknown domain there are none); p_filter: JSON object that the item''s attributes must '
+'contain, as {"genre": "Comedy"}; p_exclude: item ids to leave out; p_context: {"item_id": …} for the item in view, ignored '
+'where it is unknown; p_slot: which release, one that serves nothing gives new items. Gives rank from 1, item_id, score '
+'(higher is better; no unit, to be compared within one answer only), a reason to show, and a request_id to log impressions '
 'under. What the user did since the last run counts at once. An unknown user gets what is trending; a user who knows '
-'everything gets what was seen longest ago; a filter that nothing matches gives no row. Errors: RS002 for arguments out of range.';
+'everything gets what was seen longest ago; a filter that nothing matches gives no row. Errors: RS002 p_n or p_filter out of '
+'range.';

@@ -104,7 +104,8 @@ end
 $$;
 
 comment on function recsql_api.similar_items(text, integer, text, text) is
-'Items like an item, most similar first. p_n: 1 to 1000; p_by: behaviour (used by the same people; needs a published run), '
-'content (embeddings), fused (both, by reciprocal rank); p_domain: only items of this domain. Gives rank from 1, item_id, '
-'similarity (higher is better; cosine for behaviour and content). No row where nothing is known. Errors: RS001 unknown item, '
-'RS002 arguments out of range.';
+'Items like an item, most similar first. p_item_id: the application''s id; p_n: 1 to 1000; p_by: behaviour (used by the same '
+'people; needs a published run), content (embeddings), fused (both, by reciprocal rank); p_domain: only items of this domain, '
+'null for all. Gives rank from 1, item_id, similarity (higher is better: cosine for content, the served method''s own scale '
+'for behaviour, which is cosine where that was computed, and a sum of 1 / (60 + rank) for fused). No row where nothing is '
+'known. Errors: RS001 unknown item, RS002 p_n or p_by out of range.';

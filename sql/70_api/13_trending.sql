@@ -53,5 +53,6 @@ begin atomic
 end;
 
 comment on function recsql_api.trending(integer, text, interval) is
-'Items that were consumed most within p_window before the newest event, best first: whole days from the last run and every event '
-'since. p_n: at most so many; p_domain: only this domain. Gives rank from 1, item_id and score (summed event weights).';
+'Items that were consumed most within p_window before the newest event, best first: whole days from the last run and every '
+'event since. p_n: at most so many, null for all; p_domain: only this domain, null for all; p_window: a positive interval. '
+'Gives rank from 1, item_id and score (sum of the weights of event_kind). Raises no errors of its own.';

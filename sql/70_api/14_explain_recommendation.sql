@@ -79,6 +79,8 @@ end
 $$;
 
 comment on function recsql_api.explain_recommendation(text, text, text) is
-'Why an item is recommended to a user: one row per component and piece of evidence, strongest first, whose contributions sum to '
-'the score that recommend() gives. evidence_item_id, evidence_at: the user''s own item and when it was had; null for components '
-'that have none. An item that would not be recommended has the row of its trend alone. Errors: RS001 unknown item.';
+'Why an item is recommended to a user: one row per component and piece of evidence, strongest first, whose contributions sum '
+'to the score that recommend() gives without p_context. p_user_id: any, also one that is not known yet; p_item_id: the '
+'application''s id; p_slot: which release. component is a source, live SOURCE for what the user did since the run, trending '
+'or new; evidence_item_id, evidence_at: the user''s own item and when it was had; null for components that have none. An item '
+'that would not be recommended has the row of its trend alone. Errors: RS001 unknown item.';

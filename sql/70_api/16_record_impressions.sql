@@ -45,6 +45,8 @@ end
 $$;
 
 comment on function recsql_api.record_impressions(uuid, text, text [], real [], text) is
-'Records which items were shown to a user, in the order of their positions from 1. p_request_id: from recommend(); p_propensities: '
-'probability of each item at its position, in (0, 1]; p_policy: name of what chose them. Repeating it changes nothing. Returns the '
-'number of rows written. Errors: RS001 unknown item, RS002 arguments that do not fit.';
+'Records which items were shown to a user, in the order of their positions from 1. p_request_id: from recommend(); p_user_id: '
+'an unknown user is added; p_item_ids: in the order shown; p_propensities: probability of each item at its position, in (0, '
+'1], null where it is not known; p_policy: name of what chose them. The run noted is the one that slot default serves. '
+'Repeating it changes nothing. Returns the number of rows written. Errors: RS001 unknown item, RS002 arguments that do not '
+'fit.';

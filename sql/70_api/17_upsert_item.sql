@@ -29,5 +29,7 @@ end
 $$;
 
 comment on function recsql_api.upsert_item(text, text, text, text, text [], jsonb, boolean, timestamptz) is
-'Adds an item or replaces it whole. p_domain: a-z, 0-9, _ and -; p_available: false takes it out of all answers at once. The next '
+'Adds an item or replaces it whole: what is left out goes back to its default. p_item_id: the application''s id; p_title, '
+'p_body, p_tags: text that is embedded; p_domain: a-z, 0-9, _ and -; p_attributes: JSON object for p_filter; p_available: '
+'false takes it out of all answers at once; p_published_at: newer items come first among those without events. The next '
 'embedding makes it findable by content. Returns whether anything changed. Errors: RS002 arguments that do not fit.';

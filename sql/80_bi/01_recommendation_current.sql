@@ -17,5 +17,5 @@ inner join recsql.item as i on i.item_no = r.item_no
 where l.slot = 'default';
 
 comment on view recsql_api.recommendation_current is
-'One row per user and rank: the published recommendations of slot default, before what recommend() adds live. parts: what each '
-'source adds to the score.';
+'One row per user and rank: the published recommendations of slot default, before what recommend() adds live. parts: what '
+'each source adds to the score; run_no, released_at: which run, and since when it is served.';

@@ -12,4 +12,5 @@ select
 from recsql.embedding_space as s;
 
 comment on view recsql_api.embedding_progress is
-'One row per embedding space: vectors that are there (stale ones included), items that wait, items that failed.';
+'One row per embedding space: vectors that are there (stale ones included), items that wait, items that failed. modality: '
+'text, image or audio; status: active, building or retired.';

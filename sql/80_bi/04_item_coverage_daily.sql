@@ -23,4 +23,5 @@ where i.available
 group by d.day, d.slot, i.domain;
 
 comment on view recsql_api.item_coverage_daily is
-'One row per day with a release, slot and domain: how many of the available items are among somebody''s first ten.';
+'One row per day (UTC) with a release, slot and domain: how many of the items that are available now are among somebody''s '
+'first ten. coverage: their share, from 0 to 1.';
