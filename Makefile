@@ -1,5 +1,5 @@
 # make demo: the main job on the embedded PostgreSQL · make test: the tests · make check: format, lint, types, SQL, imports
-# make docs: docs/sql-api.md, from the comments in the database
+# make docs: docs/sql-api.md from the comments in the database, the tables of docs/benchmarks.md from the reports
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -30,6 +30,7 @@ check: install
 
 docs: install
 	$(BIN)/python docs/generate_sql_api.py
+	$(BIN)/python docs/generate_benchmarks.py
 
 format: install
 	$(BIN)/ruff format .

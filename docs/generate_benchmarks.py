@@ -1,0 +1,68 @@
+"""Write the tables of docs/benchmarks.md from the committed reports under benchmarks/results: run by ``make docs``.
+
+A table stands between ``<!-- NAME -->`` and ``<!-- end -->``, where NAME is the report's file without its ending. The
+text around the tables is written by hand.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs" / "benchmarks.md"
+RESULTS = ROOT / "benchmarks" / "results"
+_BLOCK = re.compile(r"(<!-- (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def render(text: str) -> str:
+    """The page with its tables replaced."""
+    return _BLOCK.sub(lambda block: f"{block[1]}{_section(json.loads(_path(block[2]).read_text()))}{block[3]}", text)
+
+
+def _path(name: str) -> Path:
+    return RESULTS / f"{name}.json"
+
+
+def _section(report: dict[str, Any]) -> str:
+    head = (
+        f"`{report['command']}`, {report['date']}, {report['machine']}, {report['seconds']:,.0f} s, "
+        f"peak of the benchmark's own process {report['peak_mib']:,} MiB.\n\n"
+    )
+    table = _quality(report["results"]) if report["name"] == "quality" else _plain(report["results"])
+    return head + table + "\n"
+
+
+def _quality(results: dict[str, float]) -> str:
+    """One row a method, the best first; an interval where there is one."""
+    metrics = [
+        metric
+        for metric in ("ndcg@10", "recall@10", "mrr@10", "map@10", "coverage@10", "novelty@10", "popularity_share@10",
+                       "diversity@10")
+        if any(key.endswith(f".{metric}") for key in results)
+    ]  # fmt: skip
+    methods = {key.removesuffix(".ndcg@10") for key in results if key.endswith(".ndcg@10")}
+    lines = ["| method | " + " | ".join(metrics) + " |", "| --- |" + " --- |" * len(metrics)]
+    for method in sorted(methods, key=lambda name: (name.count("."), -results[f"{name}.ndcg@10"])):
+        cells = [_figure(results, f"{method}.{metric}") for metric in metrics]
+        lines.append(f"| {method} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _figure(results: dict[str, float], key: str) -> str:
+    if key not in results:
+        return ""
+    interval = f" ({results[f'{key}.lo']:.3f} to {results[f'{key}.hi']:.3f})" if "ndcg" in key else ""
+    return f"{results[key]:.3f}{interval}"
+
+
+def _plain(results: dict[str, float]) -> str:
+    lines = ["| figure | value |", "| --- | --- |"]
+    lines += [
+        f"| {name} | {value:,.4g} |" if value < 1e4 else f"| {name} | {value:,.0f} |" for name, value in results.items()
+    ]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(render(PAGE.read_text()))
