@@ -4,7 +4,6 @@ A block of whole records is parsed by Arrow in one go. Where something in a bloc
 pieces, and only a piece that holds the fault is split line by line.
 """
 
-import codecs
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -22,7 +21,7 @@ from recsql.readers.mapping import FileMapping, Mapping
 from recsql.readers.quoting import Quoting
 from recsql.readers.records import Block
 from recsql.readers.splitter import Splitter
-from recsql.readers.table import TextRows
+from recsql.readers.table import Table, TextRows
 
 DELIMITERS = (",", "\t", ";", "|", "::")
 PIECE_BYTES = 8 << 10
@@ -32,7 +31,7 @@ _QUOTED = re.compile(rb'"[^"]*"')
 _SINGLE = "\x1f"
 
 
-class DelimitedTable:
+class DelimitedTable(Table):
     """A delimited text file in UTF-8.
 
     Args:
@@ -57,37 +56,20 @@ class DelimitedTable:
         self.path, self.member = path, member
         self._given = list(columns) if columns is not None else None
         self._block_bytes = block_bytes
-        with streams.open_stream(path, member) as stream:
-            self.label, self.total_bytes = stream.label, stream.total_bytes
-            head = stream.read(_HEAD_BYTES)
-        head = streams.check_head(head, self.label)
-        self._skip = len(codecs.BOM_UTF8) if head.startswith(codecs.BOM_UTF8) else 0
-        head = head[self._skip :]
+        self.label, self.total_bytes, head, self._skip = streams.read_head(path, member, _HEAD_BYTES)
         given = delimiter or sniff_delimiter(head)
         self._double = given if len(given) > 1 else None
         self._delimiter = _SINGLE if self._double else given
         self._quoting = Quoting(self._delimiter) if quoting and not self._double else None
-        self._names = self._given or self._header(head)
+        self.names = self._given or self._header(head)
         self._verified = False
 
-    def column_names(self) -> list[str]:
-        """Names of the columns, in the order of the file."""
-        return self._names
-
-    def digest(self) -> str:
-        """SHA-256 of the file as it lies on the disk."""
-        return streams.digest(self.path)
-
     def rows(self, names: Sequence[str]) -> Iterator[TextRows]:
-        """Rows in the order of the file; lines that are not rows come as ``malformed``.
-
-        Raises:
-            InputError: the archive is truncated or damaged; of a zip before the first row.
-        """
+        """Rows in the order of the file; see :meth:`Table.rows`."""
         if not self._verified:
             streams.verify_zip(self.path, self.member)
             self._verified = True
-        indices = [self._names.index(name) for name in names]
+        indices = [self.names.index(name) for name in names]
         with streams.open_stream(self.path, self.member) as stream:
             stream.read(self._skip)
             has_header = self._given is None
@@ -141,7 +123,7 @@ class DelimitedTable:
                 pacsv.ReadOptions(
                     use_threads=False,
                     block_size=len(data) + 1,
-                    column_names=[f"f{index}" for index in range(len(self._names))],
+                    column_names=[f"f{index}" for index in range(len(self.names))],
                 ),
                 pacsv.ParseOptions(
                     delimiter=self._delimiter,
@@ -168,7 +150,7 @@ class DelimitedTable:
 
     def _slow(self, block: Block, indices: list[int]) -> tuple[tuple[list[pa.Array], np.ndarray], list[Malformed]]:
         """Split line by line, setting aside what is not a row."""
-        splitter = Splitter(self._delimiter, len(self._names), self._quoting)
+        splitter = Splitter(self._delimiter, len(self.names), self._quoting)
         rows, malformed = splitter.split(block)
         columns = [pa.array([fields[index] for _, fields in rows], pa.binary()).cast(pa.string()) for index in indices]
         if self._double:

@@ -1,6 +1,5 @@
 """Files with one JSON object a line."""
 
-import codecs
 import json
 from collections.abc import Iterator, Sequence
 from json.decoder import JSONDecodeError
@@ -14,14 +13,14 @@ from recsql.readers.base import Malformed
 from recsql.readers.mapped import MappedReader
 from recsql.readers.mapping import FileMapping, Mapping
 from recsql.readers.records import Block, escape
-from recsql.readers.table import TextRows, refuse_layout
+from recsql.readers.table import Table, TextRows, refuse_layout
 
 _HEAD_BYTES = 4 << 20
 # Numbers keep the text that they had in the file.
 _DECODER = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
 
 
-class JsonlTable:
+class JsonlTable(Table):
     """A file of JSON objects, one a line; its columns are the keys that occur in its first 4 MiB.
 
     Text passes as it is, numbers as they are written, and a list or an object as JSON. A key that an object has not
@@ -36,33 +35,17 @@ class JsonlTable:
     def __init__(self, path: Path, member: str | None = None, *, block_bytes: int = records.BLOCK_BYTES) -> None:
         self.path, self.member = path, member
         self._block_bytes = block_bytes
-        with streams.open_stream(path, member) as stream:
-            self.label, self.total_bytes = stream.label, stream.total_bytes
-            head = streams.check_head(stream.read(_HEAD_BYTES), stream.label)
-        self._skip = len(codecs.BOM_UTF8) if head.startswith(codecs.BOM_UTF8) else 0
-        head = head[self._skip :]
+        self.label, self.total_bytes, head, self._skip = streams.read_head(path, member, _HEAD_BYTES)
         if head.lstrip().startswith(b"["):
             raise InputError(f"{self.label} is one JSON array; write one object a line first: jq -c '.[]'")
         end = head.rfind(b"\n") + 1 or len(head)
         rows, malformed = _split(Block(head[:end], 1, None))
         if not rows and malformed:
             raise InputError(f"{self.label} holds no JSON object a line; its first line is {malformed[0].reason}")
-        self._names = list(dict.fromkeys(name for _, row in rows for name in row))
-
-    def column_names(self) -> list[str]:
-        """The keys, in the order in which they occur."""
-        return self._names
-
-    def digest(self) -> str:
-        """SHA-256 of the file as it lies on the disk."""
-        return streams.digest(self.path)
+        self.names = list(dict.fromkeys(name for _, row in rows for name in row))
 
     def rows(self, names: Sequence[str]) -> Iterator[TextRows]:
-        """Rows in the order of the file; lines that are no object come as ``malformed``.
-
-        Raises:
-            InputError: the archive is truncated or damaged; of a zip before the first row.
-        """
+        """Rows in the order of the file; see :meth:`Table.rows`."""
         streams.verify_zip(self.path, self.member)
         with streams.open_stream(self.path, self.member) as stream:
             stream.read(self._skip)

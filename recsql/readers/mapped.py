@@ -144,7 +144,7 @@ class MappedReader:
     def _choose(
         table: Table, mapping: FileMapping, roles: tuple[str, ...], required: tuple[str, ...]
     ) -> dict[str, str | None]:
-        names = table.column_names()
+        names = table.names
         for attribute in getattr(mapping, "attributes", []):
             choose("attributes", attribute, names, table.label)
         return {

@@ -140,7 +140,7 @@ class MovieLensReader:
     def events(self) -> Iterator[Batch]:
         """Ratings in the order of the file, which breaks ties of their times."""
         table = self._ratings()
-        names = table.column_names()[: len(RATING_COLUMNS)]
+        names = table.names[: len(RATING_COLUMNS)]
         columns: dict[str, str | None] = dict(zip(RATING_COLUMNS, names, strict=True))
         for rows in table.rows(names):
             yield event_batch(rows, columns, "rating")

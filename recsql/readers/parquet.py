@@ -15,12 +15,12 @@ from recsql.readers.base import Malformed
 from recsql.readers.mapped import MappedReader
 from recsql.readers.mapping import FileMapping, Mapping
 from recsql.readers.records import escape
-from recsql.readers.table import TextRows, refuse_layout
+from recsql.readers.table import Table, TextRows, refuse_layout
 
 BATCH_ROWS = 65_536
 
 
-class ParquetTable:
+class ParquetTable(Table):
     """A Parquet file.
 
     Numbers and times pass as text, lists and structs as JSON; the line of a row is its number, from 1.
@@ -35,25 +35,13 @@ class ParquetTable:
         self.total_bytes = path.stat().st_size
         try:
             with pq.ParquetFile(path) as file:
-                self._names = file.schema_arrow.names
+                self.names = file.schema_arrow.names
                 self._n_rows = file.metadata.num_rows
         except (pa.ArrowException, OSError) as error:
             raise InputError(_damage(self.label, error)) from error
 
-    def column_names(self) -> list[str]:
-        """Names of the columns."""
-        return self._names
-
-    def digest(self) -> str:
-        """SHA-256 of the file."""
-        return streams.digest(self.path)
-
     def rows(self, names: Sequence[str]) -> Iterator[TextRows]:
-        """Rows in the order of the file; those with bytes that are no text come as ``malformed``.
-
-        Raises:
-            InputError: the file is damaged.
-        """
+        """Rows in the order of the file; see :meth:`Table.rows`. The number of a row is its line."""
         n_read = 0
         try:
             with pq.ParquetFile(self.path) as file:

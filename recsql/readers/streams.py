@@ -182,6 +182,18 @@ def check_head(head: bytes, label: str) -> bytes:
     return head
 
 
+def read_head(path: Path, member: str | None, n_bytes: int) -> tuple[str, int, bytes, int]:
+    """Look at a text file: its label, its size for a progress bar, its start without a mark, and the mark's length.
+
+    Raises:
+        InputError: as :func:`open_stream` and :func:`check_head` do.
+    """
+    with open_stream(path, member) as stream:
+        head = check_head(stream.read(n_bytes), stream.label)
+        skip = len(codecs.BOM_UTF8) if head.startswith(codecs.BOM_UTF8) else 0
+        return stream.label, stream.total_bytes, head[skip:], skip
+
+
 @contextmanager
 def _open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
     try:

@@ -1,12 +1,14 @@
 """Tables of text columns: what the formats have in common."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from pathlib import Path
 
 import pyarrow as pa
 
 from recsql.errors import InputError
+from recsql.readers import streams
 from recsql.readers.base import Malformed
 from recsql.readers.mapping import FileMapping
 
@@ -28,30 +30,32 @@ class TextRows:
     bytes_read: int = 0
 
 
-class Table(Protocol):
-    """A file that holds rows of named columns."""
+class Table(ABC):
+    """A file that holds rows of named columns.
 
-    @property
-    def label(self) -> str:
-        """What to call it in messages."""
-        ...
+    Attributes:
+        path: where it lies.
+        label: what to call it in messages.
+        total_bytes: what ``bytes_read`` is at the end.
+        names: of the columns, in the order of the file.
+    """
 
-    @property
-    def total_bytes(self) -> int:
-        """What ``bytes_read`` is at the end."""
-        ...
+    path: Path
+    label: str
+    total_bytes: int
+    names: list[str]
 
-    def column_names(self) -> list[str]:
-        """Names of the columns, in the order of the file."""
-        ...
-
+    @abstractmethod
     def rows(self, names: Sequence[str]) -> Iterator[TextRows]:
-        """Rows in the order of the file, with these columns."""
-        ...
+        """Rows in the order of the file, with these columns; lines that are not rows come as ``malformed``.
+
+        Raises:
+            InputError: the file is truncated or damaged; of a zip before the first row.
+        """
 
     def digest(self) -> str:
-        """SHA-256 of the file."""
-        ...
+        """SHA-256 of the file as it lies on the disk."""
+        return streams.digest(self.path)
 
 
 def refuse_layout(layout: FileMapping, format_name: str, options: Sequence[str]) -> None:
