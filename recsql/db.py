@@ -34,9 +34,21 @@ def uses_embedded() -> bool:
 
 
 def database_url() -> str:
-    """The database to work on, as a connection string of libpq; starts the embedded server when it is the one."""
+    """The database to work on, as a connection string of libpq; starts the embedded server when it is the one.
+
+    Raises:
+        ConfigurationError: ``RECSQL_DATABASE_URL`` is no connection string.
+        ServerError: the embedded server cannot be started.
+    """
     url = get_settings().database_url
     if url is not None:
+        try:
+            conninfo_to_dict(url.get_secret_value())
+        except psycopg.ProgrammingError:
+            # libpq's own message repeats the text, and the password in it.
+            raise errors.ConfigurationError(
+                "RECSQL_DATABASE_URL is no connection string: use postgresql://USER:PASSWORD@HOST:PORT/DATABASE."
+            ) from None
         return url.get_secret_value()
     if not uses_embedded():
         return make_conninfo("")
@@ -59,20 +71,27 @@ def sqlalchemy_url(url: str) -> Any:
 def explain(error: psycopg.Error) -> errors.RecsqlError:
     """What a database error means in our terms, in one line with what to do."""
     state = error.sqlstate or ""
-    message = (error.diag.message_primary or str(error)).strip().replace("\n", " ")
+    message = " ".join((error.diag.message_primary or str(error)).split())
     if error.diag.message_hint:
-        message = f"{message.rstrip('.')}. {error.diag.message_hint}"
+        message = f"{_sentence(message)} {error.diag.message_hint}"
     if state in _STATES:
         return _STATES[state](message)
+    told = _sentence(message)
     if state.startswith("53") or state == "58030":
-        return errors.StorageError(f"The database server is out of a resource: {message}. Free it and run again.")
+        return errors.StorageError(f"The database server is out of a resource: {told} Free it and run again.")
     if state in {"28P01", "28000"} or "password authentication failed" in message:
-        return errors.DatabaseError(f"{message}. Check the user and the password in RECSQL_DATABASE_URL or PG*.")
+        return errors.DatabaseError(f"{told} Check the user and the password in RECSQL_DATABASE_URL or PG*.")
+    if state.startswith("57P"):
+        return errors.DatabaseError(f"{told} Run it again once the server is back.")
     if state in {"42P01", "42883", "3F000"}:
-        return errors.SchemaError(f"{message}. Is the database migrated? Run 'recsql db migrate'.")
+        return errors.SchemaError(f"{told} Is the database migrated? Run 'recsql db migrate'.")
     if isinstance(error, psycopg.OperationalError) and not state:
-        return errors.DatabaseError(f"{message}. Is the server up, and is RECSQL_DATABASE_URL right?")
+        return errors.DatabaseError(f"{told} Is the server up, and is RECSQL_DATABASE_URL right?")
     return errors.DatabaseError(message)
+
+
+def _sentence(message: str) -> str:
+    return message if message.endswith("?") else f"{message.rstrip('.')}."
 
 
 @contextmanager

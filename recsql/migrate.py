@@ -115,6 +115,13 @@ def migrated_url() -> str:
     """
     with explained():
         url = database_url()
+        with psycopg.connect(url) as connection:
+            try:
+                require_current(connection)
+            except SchemaError:
+                pass
+            else:
+                return url
         upgrade(url)
     return url
 
@@ -159,7 +166,9 @@ def status(url: str) -> dict[str, Any]:
 
 
 def require_current(connection: psycopg.Connection[Any]) -> None:
-    """Refuse to work on a database that is not at this release's revision; cheap (no Alembic is loaded).
+    """Refuse to work on a database that is not this release's: its revision, and its functions and views.
+
+    It is cheap: no Alembic is loaded.
 
     Raises:
         SchemaError: with the command that mends it.
@@ -169,3 +178,5 @@ def require_current(connection: psycopg.Connection[Any]) -> None:
         raise SchemaError(
             f"The database is at revision {current or 'none'} and this release needs {head}: run 'recsql db migrate'."
         )
+    if RepeatableObjects(connection).is_stale():
+        raise SchemaError("The database's functions and views are not those of this release: run 'recsql db migrate'.")

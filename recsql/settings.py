@@ -3,9 +3,12 @@
 import os
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from recsql.errors import ConfigurationError
 
 
 def default_home() -> Path:
@@ -38,8 +41,23 @@ class Settings(BaseSettings):
     cron_evaluate: str = "17 3 * * *"
     """When workers choose epochs and weights anew and measure every method (UTC); empty for never."""
 
+    @field_validator("database_url", "pg_bin", "text_model", "threads", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, value: Any) -> Any:
+        """``RECSQL_DATABASE_URL=`` in a file of variables leaves it out."""
+        return None if value == "" else value
+
 
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
-    """Read the settings once a process."""
-    return Settings()
+    """Read the settings once a process.
+
+    Raises:
+        ConfigurationError: a variable has a value that means nothing.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        name = "_".join(str(part) for part in first["loc"]).upper()
+        raise ConfigurationError(f"RECSQL_{name} cannot be used: {first['msg']}. Set it anew, or unset it.") from None

@@ -441,9 +441,17 @@ select user_id from (
 select recsql.rollback();
 
 -- rejected --
--- Refused rows by reason.
-select load_no, reason, count(*) as n_rows, min(coalesce(raw, concat_ws(',', user_id, item_id, kind, value, at))) as example
-from recsql.event_rejected group by load_no, reason order by load_no, count(*) desc;
+-- Refused rows by reason: events, items and users.
+select r.load_no, r.reason, count(*) as n_rows, min(r.example) as example
+from (
+    select e.load_no, e.reason, left(coalesce(e.raw, concat_ws(',', e.user_id, e.item_id, e.kind, e.value, e.at)), 200) as example
+    from recsql.event_rejected as e
+    union all
+    select t.load_no, t.reason, left(concat_ws(' ', t.entity, t.entity_id, t.payload), 200)
+    from recsql.entity_rejected as t
+) as r
+group by r.load_no, r.reason
+order by r.load_no, n_rows desc, r.reason;
 
 -- prune_runs --
 -- Forget old runs but for their figures.

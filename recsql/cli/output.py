@@ -1,6 +1,7 @@
 """What commands print: results on stdout (text or JSON), progress and messages on stderr."""
 
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
@@ -13,6 +14,7 @@ from rich.table import Table
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 console = Console(stderr=True)
+SECONDS_BETWEEN_LINES = 30
 _stdout = Console()
 
 
@@ -37,6 +39,8 @@ def table(data: Mapping[str, Any] | Sequence[Any], title: str | None = None) -> 
     result = Table(title=title, title_justify="left", header_style="bold")
     if isinstance(data, Mapping):
         result.show_header = False
+        result.add_column()
+        result.add_column(overflow="fold")
         for key, value in data.items():
             result.add_row(str(key), _cell(value))
         return result
@@ -60,9 +64,37 @@ def _cell(value: Any) -> str:
     return str(value)
 
 
+class LogProgress:
+    """Progress where bars would only fill a log: a line a task that took a while, and one every half minute."""
+
+    def __init__(self) -> None:
+        self._tasks: list[tuple[str, float]] = []
+        self._told = time.monotonic()
+
+    def add_task(self, description: str, total: float | None = None, note: str = "") -> int:
+        """Begin a task; returns its number."""
+        self._tasks.append((description, time.monotonic()))
+        self._told = time.monotonic()
+        return len(self._tasks) - 1
+
+    def update(self, task: int, *, completed: float, total: float | None, note: str) -> None:
+        """Tell how far a task is."""
+        description, began = self._tasks[task]
+        now = time.monotonic()
+        # What took no time needs no line, and what is done is told once.
+        if now - self._told > (1 if completed == total else SECONDS_BETWEEN_LINES):
+            self._told = now
+            done = f"{completed:,.0f} of {total:,.0f}" if total else f"{completed:,.0f}"
+            line = f"{description}: {done}, {now - began:.0f} s{', ' if note else ''}{note}"
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
 @contextmanager
 def progress_bars() -> Iterator[Any]:
-    """Rich progress bars on stderr with an estimate of what remains."""
+    """Bars on stderr with an estimate of what remains; lines where stderr is not a terminal."""
+    if not console.is_terminal:
+        yield LogProgress()
+        return
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,

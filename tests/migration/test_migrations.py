@@ -287,6 +287,26 @@ def test_database_that_needs_migrating_is_refused(empty_database: str) -> None:
 def test_status_knows_stale_functions(database: str, sql_copy: Path) -> None:
     (sql_copy / "99_test" / "01_new.sql").write_text("create view recsql.new_one as select 1 as n;")
     assert migrate.status(database)["is_current"] is False
+    message = r"functions and views are not those .* run 'recsql db migrate'"
+    with pytest.raises(SchemaError, match=message), db.connect(database):
+        pass
+    migrate.upgrade(database)
+    with db.connect(database) as connection:
+        assert connection.execute("select n from recsql.new_one").fetchone() == (1,)
+
+
+def test_trigger_of_a_partitioned_table_is_recorded_once(database: str, sql_copy: Path) -> None:
+    (sql_copy / "99_test" / "01_trigger.sql").write_text(
+        "create function recsql.pass_on() returns trigger language plpgsql as 'begin return new; end';"
+        "create trigger pass_on after insert on recsql.event for each row execute function recsql.pass_on();"
+    )
+    migrate.upgrade(database)
+    # The event's partitions have clones of it, which are dropped with it and not one by one.
+    recorded = "select identity from recsql.sql_object where kind = 'trigger' and file = '99_test/01_trigger.sql'"
+    assert rows(database, recorded) == [("pass_on on recsql.event",)]
+    (sql_copy / "99_test" / "01_trigger.sql").unlink()
+    migrate.upgrade(database)
+    assert rows(database, "select to_regprocedure('recsql.pass_on()') is null") == [(True,)]
 
 
 def test_unknown_revision_and_unreachable_server(database: str) -> None:
