@@ -14,7 +14,10 @@ from workers.pipeline import Pipeline, PipelineConfig
 
 DATASETS = {
     "ml-100k": ("movielens-100k", {}),
-    "ml-1m": ("movielens-1m", {"reverse": 0.15, "model": {"max_length": 200}}),
+    "ml-1m": (
+        "movielens-1m",
+        {"reverse": 0.15, "models": {"transformer": {"max_length": 200}, "slit": {"reverse": 0.15}}},
+    ),
 }
 
 

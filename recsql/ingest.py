@@ -1,13 +1,18 @@
 """Loading: a reader's batches by COPY into the inboxes, then cleaning in SQL, all in one transaction a load."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from io import BytesIO
 from typing import Any, LiteralString
 
+import numpy as np
 import psycopg
+import pyarrow as pa
+from pyarrow import csv
 
 from recsql.errors import InputError
 from recsql.queries import QUERIES
@@ -20,7 +25,10 @@ UNITS_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 Progress = Callable[[int, int | None, str], None]
 """``progress(bytes_read, bytes_in_all, note)``."""
 
-_EVENT_COLUMNS: LiteralString = "load_no, line_no, user_id, item_id, kind, value, at"
+EVENT_NO_BLOCK = 1000
+"""How many numbers of events each one drawn from their sequence stands for."""
+
+_EVENT_COLUMNS: LiteralString = "inbox_no, load_no, line_no, user_id, item_id, kind, value, at"
 _ENTITY_COLUMNS: LiteralString = "load_no, line_no, entity, entity_id, payload"
 
 
@@ -99,7 +107,8 @@ def load(
             raise InputError(refusal)
         return result
     except BaseException as error:
-        if not connection.closed:
+        # A server that is gone, or whose disk is full, must not hide why the load failed.
+        with suppress(psycopg.Error):
             connection.execute(
                 QUERIES["fail_load"], {"load_no": load_no, "error": f"{type(error).__name__}: {error}"[:1000]}
             )
@@ -110,27 +119,28 @@ def _load(
     connection: psycopg.Connection[Any], reader: Reader, options: LoadOptions, load_no: int, progress: Progress
 ) -> tuple[LoadResult, str | None]:
     total = reader.total_bytes
-    n_malformed = 0
-    with connection.cursor() as cursor:
-        malformed: list[dict[str, Any]] = []
+    malformed: list[dict[str, Any]] = []
+    batches = _ahead(reader.events())
+    with connection.cursor() as cursor, closing(batches):
         with cursor.copy(f"copy recsql.entity_inbox ({_ENTITY_COLUMNS}) from stdin (format csv)") as copy:
             for batch in reader.entities():
-                copy.write(_csv(batch, load_no))
+                copy.write(_csv(batch, load_no=load_no))
                 malformed += _malformed(batch, load_no)
                 progress(batch.bytes_read, total, "items and users")
+        n_items, n_users, n_bad_entities = _one(connection, QUERIES["clean_entities"], {"load_no": load_no})
         cursor.execute(QUERIES["add_inbox_partition"], {"load_no": load_no})
         # Straight into the partition: routing each row to it would cost as much as the COPY.
         table: LiteralString = f"recsql.event_inbox_{load_no:d}"  # type: ignore[assignment]
-        with cursor.copy(f"copy {table} ({_EVENT_COLUMNS}) from stdin (format csv)") as copy:
-            for batch in reader.events():
-                copy.write(_csv(batch, load_no))
-                malformed += _malformed(batch, load_no)
-                progress(batch.bytes_read, total, "events")
+        for batch in batches:
+            rows = _csv(batch, inbox_no=_event_nos(connection, batch.rows.num_rows), load_no=load_no)
+            with cursor.copy(f"copy {table} ({_EVENT_COLUMNS}) from stdin (format csv)") as copy:
+                copy.write(rows)
+            malformed += _malformed(batch, load_no)
+            progress(batch.bytes_read, total, "events")
         if malformed:
-            n_malformed = len(malformed)
             cursor.executemany(QUERIES["reject_malformed"], malformed)
+    n_malformed = len(malformed)
     progress(total or 0, total, "cleaning")
-    n_items, n_users, n_bad_entities = _one(connection, QUERIES["clean_entities"], {"load_no": load_no})
     n_rows, n_events, n_present, n_bad_events = clean(connection, load_no, options)
     result = LoadResult(
         load_no,
@@ -220,14 +230,28 @@ def _refusal(
     )
 
 
-def _csv(batch: Batch, load_no: int) -> bytes:
-    """A batch as CSV for COPY: null as nothing, text always quoted, so that an empty text stays one."""
-    import pyarrow as pa
-    from pyarrow import csv
+def _ahead(batches: Iterator[Batch]) -> Generator[Batch]:
+    """The batches, each read in a thread while the server is busy with the one before it."""
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(next, batches, None)
+        while (batch := reading.result()) is not None:
+            reading = pool.submit(next, batches, None)
+            yield batch
 
+
+def _event_nos(connection: psycopg.Connection[Any], n_rows: int) -> pa.Array:
+    """Numbers for the rows of a batch, in their order, int64 of shape (n_rows,)."""
+    n_blocks = -(-n_rows // EVENT_NO_BLOCK)
+    drawn = connection.execute("select nextval('recsql.event_no_seq') from generate_series(1, %s)", (n_blocks,))
+    firsts = np.array([first for (first,) in drawn], np.int64)
+    return pa.array((firsts[:, None] + np.arange(EVENT_NO_BLOCK)).ravel()[:n_rows])
+
+
+def _csv(batch: Batch, **first: pa.Array | int) -> bytes:
+    """A batch as CSV for COPY after the columns ``first``: null as nothing, text quoted, so that an empty one stays."""
     rows = batch.rows
-    column = pa.repeat(pa.scalar(load_no, pa.int32()), rows.num_rows)
-    table = pa.RecordBatch.from_arrays([column, *rows.columns], names=["load_no", *rows.schema.names])
+    columns = [pa.repeat(column, rows.num_rows) if isinstance(column, int) else column for column in first.values()]
+    table = pa.RecordBatch.from_arrays([*columns, *rows.columns], names=[*first, *rows.schema.names])
     sink = BytesIO()
     csv.write_csv(table, sink, csv.WriteOptions(include_header=False, quoting_style="needed"))
     return sink.getvalue()

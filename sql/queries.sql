@@ -248,6 +248,22 @@ select recsql.refresh_similarity_sequential(%(run_no)s::integer, p_reverse => %(
 -- Stage cosine.
 select recsql.refresh_similarity_cosine(%(run_no)s::integer);
 
+-- refresh_similarity_jaccard --
+-- Similarities by jaccard.
+select recsql.refresh_similarity_jaccard(%(run_no)s::integer);
+
+-- refresh_similarity_conditional --
+-- Similarities by conditional.
+select recsql.refresh_similarity_conditional(%(run_no)s::integer);
+
+-- refresh_similarity_llr --
+-- Similarities by llr.
+select recsql.refresh_similarity_llr(%(run_no)s::integer);
+
+-- refresh_similarity_pearson --
+-- Similarities by pearson.
+select recsql.refresh_similarity_pearson(%(run_no)s::integer);
+
 -- clear_similarity --
 -- Remove a run's neighbours by one method.
 delete from recsql.item_similarity

@@ -39,14 +39,14 @@ class PipelineConfig:
         protocol: offline protocol that chooses and measures.
         candidates: candidates of each source a user.
         reverse: how much a pair counts in the direction in which it did not happen, in the sequential similarity.
-        model: hyperparameters of the sequence model that differ from its defaults.
+        models: hyperparameters that differ from the defaults, by name of the model.
         seed: of training.
     """
 
     protocol: str = "loo"
     candidates: int = 150
     reverse: float = 0.4
-    model: dict[str, Any] = field(default_factory=dict)
+    models: dict[str, dict[str, Any]] = field(default_factory=dict)
     seed: int = 0
 
 
@@ -126,32 +126,37 @@ def similarity(method: str) -> Stage:
     return stage
 
 
-def ease(run: Run, progress: Progress) -> int:
-    """EASE weights, whose matrix inversion is not for SQL, as item similarities."""
-    model = get_model("ease")()
-    model.fit(TrainingData(run.data.sequences, len(run.data.item_nos)))
-    found = model.neighbours(N_NEIGHBOURS)
-    assert found is not None
-    neighbours, weights = found
-    items, ranks = np.nonzero(neighbours >= 0)
-    columns = {
-        "run_no": run.run_no,
-        "source_no": run.one("source_no", source="ease"),
-        "item_no": run.data.item_nos[items],
-        "rank": ranks + 1,
-        "neighbour_no": run.data.item_nos[neighbours[items, ranks]],
-        "similarity": weights[items, ranks],
-    }
-    with run.connection.transaction():
-        run.connection.execute(QUERIES["clear_similarity"], {"run_no": run.run_no, "source": "ease"})
-        write_columns(run.connection, "item_similarity", columns, len(items))
-    return len(items)
+def item_weights(name: str) -> Stage:
+    """Stage that learns a model's item weights, whose matrix inversion is not for SQL, as item similarities."""
+
+    def stage(run: Run, progress: Progress) -> int:
+        kind = get_model(name)
+        model = kind(kind.Config(**run.config.models.get(name, {})))
+        model.fit(TrainingData(run.data.sequences, len(run.data.item_nos)))
+        found = model.neighbours(N_NEIGHBOURS)
+        assert found is not None
+        neighbours, weights = found
+        items, ranks = np.nonzero(neighbours >= 0)
+        columns = {
+            "run_no": run.run_no,
+            "source_no": run.one("source_no", source=name),
+            "item_no": run.data.item_nos[items],
+            "rank": ranks + 1,
+            "neighbour_no": run.data.item_nos[neighbours[items, ranks]],
+            "similarity": weights[items, ranks],
+        }
+        with run.connection.transaction():
+            run.connection.execute(QUERIES["clear_similarity"], {"run_no": run.run_no, "source": name})
+            write_columns(run.connection, "item_similarity", columns, len(items))
+        return len(items)
+
+    return stage
 
 
 def train(run: Run, progress: Progress) -> int:
     """Train the sequence model; its artifact and its vectors land in the database together."""
     data, kind = run.data, get_model(SEQUENCE_MODEL)
-    options = run.config.model | ({} if run.epochs is None else {"epochs": run.epochs})
+    options = run.config.models.get(SEQUENCE_MODEL, {}) | ({} if run.epochs is None else {"epochs": run.epochs})
     model = kind(kind.Config(**options))
     # Only validation may look at what came next, to choose the number of epochs.
     targets = data.targets if run.part == "validation" else None
@@ -260,7 +265,8 @@ STAGES: dict[str, Stage] = {
     "popularity": lambda run, progress: run.one("refresh_item_popularity"),
     "sequential": similarity("sequential"),
     "cosine": similarity("cosine"),
-    "ease": ease,
+    "ease": item_weights("ease"),
+    "slit": item_weights("slit"),
     "train": train,
     "candidates": candidates,
     "score": score,

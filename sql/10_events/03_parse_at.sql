@@ -4,18 +4,10 @@ returns timestamptz
 language sql
 stable
 begin atomic
-    select case
-        when pg_input_is_valid(p_at, 'double precision') then
-            case
-                when p_at::double precision / p_units_per_second between 0 and 4102444800
-                    then to_timestamp(p_at::double precision / p_units_per_second)
-            end
-        when p_at ~ '^\d{4}-' and pg_input_is_valid(p_at, 'timestamptz') then
-            case
-                when p_at::timestamptz between '1970-01-01 00:00:00+00' and '2100-01-01 00:00:00+00'
-                    then p_at::timestamptz
-            end
-    end;
+    select recsql.event_time(
+        p_at,
+        case when pg_input_is_valid(p_at, 'double precision') then p_at::double precision / p_units_per_second end
+    );
 end;
 
 comment on function recsql.parse_at(text, double precision) is

@@ -11,7 +11,7 @@ begin
         delete from recsql.entity_inbox as i where i.load_no = p_load_no returning i.*
     ),
 
-    parsed as (
+    parsed as materialized (
         select
             g.*,
             case when pg_input_is_valid(g.payload, 'jsonb') and octet_length(g.payload) <= 4000000 then g.payload::jsonb end

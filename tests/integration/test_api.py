@@ -9,7 +9,7 @@ import pytest
 from recsql.db import connect
 from workers.pipeline import Pipeline, PipelineConfig
 
-TINY = PipelineConfig(candidates=20, model={"epochs": 1, "dim": 8, "n_layers": 1, "n_heads": 1})
+TINY = PipelineConfig(candidates=20, models={"transformer": {"epochs": 1, "dim": 8, "n_layers": 1, "n_heads": 1}})
 
 
 @pytest.fixture(scope="module")

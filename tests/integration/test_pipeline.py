@@ -10,7 +10,7 @@ from workers.app import STALLED_AFTER, app, connected_app, defer_job, run_worker
 from workers.embed import embed
 from workers.pipeline import Pipeline, PipelineConfig
 
-TINY = PipelineConfig(candidates=30, model={"epochs": 2, "dim": 8, "n_layers": 1, "n_heads": 1})
+TINY = PipelineConfig(candidates=30, models={"transformer": {"epochs": 2, "dim": 8, "n_layers": 1, "n_heads": 1}})
 TABLES = ("interaction", "item_popularity", "item_similarity", "candidate", "score", "recommendation")
 
 
@@ -78,7 +78,7 @@ def test_refresh_test_run_takes_over_what_validation_chose(simulated):
 
 @pytest.mark.parametrize("protocol", ["loo", "global"])
 def test_measure_by_both_protocols(simulated, protocol):
-    config = PipelineConfig(protocol=protocol, candidates=30, model=TINY.model)
+    config = PipelineConfig(protocol=protocol, candidates=30, models=TINY.models)
     _, test = Pipeline(simulated, config).measure()
     row = simulated.execute(
         "select count(*), min(value), max(value) from recsql_api.run_quality "

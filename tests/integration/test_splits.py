@@ -189,7 +189,7 @@ def test_visible_event_in_production_ends_where_the_run_began(connection):
 
 # Nothing reads the future
 
-TINY = {"candidates": 20, "model": {"epochs": 2, "dim": 8, "n_layers": 1, "n_heads": 1}}
+TINY = {"candidates": 20, "models": {"transformer": {"epochs": 2, "dim": 8, "n_layers": 1, "n_heads": 1}}}
 N_RESERVED = 20
 
 # Everything that a run makes of what it sees; of model versions and vectors only what was learned.

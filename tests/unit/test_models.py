@@ -16,6 +16,7 @@ from workers.models.validation import ndcg_at_10
 N_ITEMS = 20
 SMALL: dict[str, dict[str, Any]] = {
     "ease": {"lambda_": 10.0},
+    "slit": {"lambda_": 10.0},
     "transformer": {"dim": 16, "max_length": 8, "learning_rate": 0.01, "epochs": 12, "batch_tokens": 256},
 }
 
@@ -151,7 +152,7 @@ def test_model_survives_tiny_data(name: str, histories: list[list[int]], n_items
 
 
 def test_registry_unknown_model_names_the_known() -> None:
-    with pytest.raises(NotFoundError, match="ease, transformer"):
+    with pytest.raises(NotFoundError, match="ease, slit, transformer"):
         get_model("oracle")
 
 
@@ -167,9 +168,12 @@ def test_ease_values() -> None:
     assert score[0, 0] == pytest.approx(0.26)
     found = model.neighbours(2)
     assert found is not None
-    assert found[0][[0, 2]].tolist() == [[1, -1], [1, -1]]
+    assert found[0][[0, 2]].tolist() == [[1, 2], [1, 0]]
     assert set(found[0][1]) == {0, 2}
-    np.testing.assert_allclose(found[1], [[0.5, np.nan], [0.4, 0.4], [0.5, np.nan]], rtol=1e-6)
+    np.testing.assert_allclose(found[1], [[0.5, -0.2], [0.4, 0.4], [0.5, -0.2]], rtol=1e-6)
+    strongest = model.neighbours(1)
+    assert strongest is not None
+    assert strongest[0][[0, 2]].tolist() == [[1], [1]]
 
 
 def test_ease_repeats_count_once_in_training() -> None:
@@ -258,3 +262,29 @@ def test_fusion_weights_without_any_target_are_equal() -> None:
     weights, ndcg = fit_weights(np.ones((4, 2)), np.array([0, 0, 1, 1]), np.zeros(4, dtype=bool), 2)
     assert weights.tolist() == [0.5, 0.5]
     assert ndcg == 0
+
+
+def test_slit_values() -> None:
+    # One user had 0, 1, 2. Places: after 0 comes 1 (weight 1) and 2 (1/2), after 1 comes 2. With rate 1 the past of
+    # place 0 is {0: 1}, of place 1 {1: 1, 0: 1/2}, of place 2 {2: 1, 1: 1/2, 0: 1/3}.
+    model = new_model("slit", lambda_=2.0, history_rate=1.0, reverse=0.0, popularity_power=0.0)
+    model.fit(TrainingData(Sequences.from_lists([[0, 1, 2]]), 3))
+    past = np.array([[1, 0, 0], [1 / 2, 1, 0], [1 / 3, 1 / 2, 1]])
+    future = np.array([[0, 1, 1 / 2], [0, 0, 1], [0, 0, 0]])
+    weights = np.linalg.solve(past.T @ past + 2 * np.eye(3), past.T @ future)
+    np.fill_diagonal(weights, 0)
+    scores = model.score(Sequences.from_lists([[0], [0, 1]]), everything(2, 3))
+    np.testing.assert_allclose(scores[0], weights[0], rtol=1e-5)
+    np.testing.assert_allclose(scores[1], weights[1] + weights[0] / 2, rtol=1e-5, atol=1e-7)
+
+
+def test_slit_does_not_look_across_users_nor_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = checkerboard()
+    whole, cut = new_model("slit"), new_model("slit")
+    whole.fit(data)
+    monkeypatch.setattr("workers.models.slit._PLACES_AT_ONCE", 10)
+    cut.fit(data)
+    np.testing.assert_allclose(cut.state()["weights"], whole.state()["weights"], atol=1e-6)
+    # Nobody had an even and an odd item.
+    weights = whole.state()["weights"]
+    assert not weights[::2, 1::2].any()

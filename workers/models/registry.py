@@ -21,6 +21,7 @@ FORMAT_VERSION = 1
 
 MODELS: dict[str, str] = {
     "ease": "workers.models.ease:Ease",
+    "slit": "workers.models.slit:Slit",
     "transformer": "workers.models.transformer:Transformer",
 }
 """Where each model is; as text, so that torch is imported only with a model that needs it."""
