@@ -8,6 +8,8 @@ declare
     v_name text := format('%s_%s', (select c.relname from pg_class as c where c.oid = p_table), p_key);
 begin
     if to_regclass(format('recsql.%I', v_name)) is null then
+        -- Before anything else is held of the table: of two that both read it first and then attach, one would deadlock.
+        execute format('lock table %s in share update exclusive mode', p_table);
         execute format(
             'create %s table recsql.%I (like %s including defaults including constraints)',
             case when p_unlogged then 'unlogged' else '' end, v_name, p_table
