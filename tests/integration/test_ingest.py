@@ -1,8 +1,11 @@
 """Loading: what is refused is kept with its reason, and the same content twice changes nothing."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from recsql import ingest
+from recsql.db import connect
 from recsql.errors import InputError
 from recsql.readers.delimited import CsvReader
 
@@ -70,3 +73,31 @@ def test_drain_inbox_takes_what_applications_copied(connection):
     assert result is not None
     assert result.n_events == 1
     assert ingest.drain_inbox(connection) is None
+
+
+def test_loads_at_once_both_complete(database, tmp_path):
+    paths = [tmp_path / f"{name}.csv" for name in ("first", "second")]
+    for number, path in enumerate(paths):
+        rows = [
+            f"u{user},i{user % 50},view,{1_700_000_000 + user}" for user in range(number * 500, number * 500 + 2000)
+        ]
+        path.write_text("\n".join(["user,item,kind,timestamp", *rows]) + "\n")
+
+    def load(path):
+        with connect(database) as opened:
+            return ingest.load(opened, CsvReader(path, None))
+
+    with ThreadPoolExecutor(2) as pool:
+        results = list(pool.map(load, paths))
+    # The second file repeats 1,500 rows of the first: whichever comes later finds them there.
+    assert sorted(result.n_events for result in results) == [500, 2000]
+    assert sum(result.n_present for result in results) == 1500
+    with connect(database) as opened:
+        assert opened.execute("select count(*), count(distinct event_no) from recsql.event").fetchone() == (2500, 2500)
+
+
+def test_load_with_a_row_without_user_still_adds_the_others(connection, tmp_path):
+    path = tmp_path / "events.csv"
+    path.write_text("user,item,kind,timestamp\n,x,view,1700000000\nb,x,view,1700000001\nc,x,view,1700000002\n")
+    result = ingest.load(connection, CsvReader(path, None), ingest.LoadOptions(max_per_minute=1))
+    assert (result.n_events, result.n_rejected) == (2, 1)
