@@ -52,15 +52,21 @@ def _quality(results: dict[str, float]) -> str:
 def _figure(results: dict[str, float], key: str) -> str:
     if key not in results:
         return ""
-    interval = f" ({results[f'{key}.lo']:.3f} to {results[f'{key}.hi']:.3f})" if "ndcg" in key else ""
-    return f"{results[key]:.3f}{interval}"
+    return f"{results[key]:.3f}{_interval(results, key) if 'ndcg' in key else ''}"
+
+
+def _interval(results: dict[str, float], key: str) -> str:
+    if f"{key}.lo" not in results:
+        return ""
+    return f" ({results[f'{key}.lo']:.3f} to {results[f'{key}.hi']:.3f})"
 
 
 def _plain(results: dict[str, float]) -> str:
     lines = ["| figure | value |", "| --- | --- |"]
-    lines += [
-        f"| {name} | {value:,.4g} |" if value < 1e4 else f"| {name} | {value:,.0f} |" for name, value in results.items()
-    ]
+    for name, value in results.items():
+        if not name.endswith((".lo", ".hi")):
+            told = f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
+            lines.append(f"| {name} | {told}{_interval(results, name)} |")
     return "\n".join(lines) + "\n"
 
 
