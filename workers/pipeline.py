@@ -90,14 +90,14 @@ class Pipeline:
         """
         config = json.dumps(vars(self.config), sort_keys=True)
         state = self._one("input_state")
-        fingerprint = sha256(f"{part} {state} {config} {__version__}".encode()).hexdigest()
+        # Of validation nothing is asked: it is what chooses. What it chose is input to the others.
+        chosen = (None, None) if part == "validation" else self._chosen()
+        fingerprint = sha256(f"{part} {state} {config} {chosen} {__version__}".encode()).hexdigest()
         with self._only_one(fingerprint):
             found = self.connection.execute(QUERIES["run_of_input"], {"fingerprint": fingerprint}).fetchone()
             if found and found[1] == "complete":
                 return found[0]
             run_no = found[0] if found else self._begin(part, fingerprint, config)
-            # Of validation nothing is asked: it is what chooses.
-            chosen = (None, None) if part == "validation" else self._chosen()
             run = Run(self.connection, run_no, part, self.config, *chosen)
             self._do_stages(run, until)
         return run_no

@@ -145,6 +145,16 @@ def test_publish_without_validation_fuses_by_reciprocal_rank(simulated):
     assert len(simulated.execute("select * from recsql_api.recommend('nobody', 5)").fetchall()) == 5
 
 
+def test_publish_is_made_anew_once_validation_has_chosen(simulated):
+    before, _ = Pipeline(simulated, TINY).publish()
+    refresh = Pipeline(simulated, TINY).refresh()
+    assert refresh.is_new
+    assert refresh.run_no != before
+    served = simulated.execute("select run_no, policy_no from recsql.release").fetchone()
+    assert served == (refresh.run_no, refresh.policy_no)
+    assert not Pipeline(simulated, TINY).refresh().is_new
+
+
 def test_run_refuses_a_second_process(simulated, database):
     import psycopg
 
