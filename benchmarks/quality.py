@@ -35,10 +35,9 @@ def main() -> None:
     migrate.upgrade(url)
     with db.connect(url) as connection, progress_bars() as progress:
         ingest.load(connection, open_reader(source))
-        embed_backlog(connection, progress)
-        pipeline = Pipeline(
-            connection, PipelineConfig(protocol=options.protocol, seed=options.seed, **config), stage_bars(progress)
-        )
+        bars = stage_bars(progress)
+        embed_backlog(connection, bars)
+        pipeline = Pipeline(connection, PipelineConfig(protocol=options.protocol, seed=options.seed, **config), bars)
         validation, test = pipeline.measure()
         if options.publish:
             pipeline.publish()

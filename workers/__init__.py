@@ -2,5 +2,5 @@
 
 import os
 
-# Threads of torch that spin while they wait make training ten times slower where the cores are shared with anything.
+# Threads of torch that spin while they wait slow training badly where the cores are shared with anything.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -1,4 +1,4 @@
-"""``recsql embed|run|refresh|train|score|evaluate|publish|worker``: the commands that compute."""
+"""``recsql run|embed|refresh|train|score|evaluate|publish|worker|defer``: the commands that compute."""
 
 import logging
 from contextlib import contextmanager
@@ -35,18 +35,14 @@ def embed(as_json: Json = False) -> None:
     from recsql import db
 
     with db.connect() as connection, progress_bars() as progress:
-        emit({"embedded": embed_backlog(connection, progress)}, as_json)
+        emit({"embedded": embed_backlog(connection, stage_bars(progress))}, as_json)
 
 
 def run(protocol: Protocol = "loo", seed: Seed = 0, as_json: Json = False) -> None:
     """Do all stages once: embed, choose on validation, measure on test, publish; what is unchanged is left alone."""
-    from recsql import db
-    from workers.pipeline import Pipeline, PipelineConfig
-
-    with db.connect() as connection, progress_bars() as progress:
-        embed_backlog(connection, progress)
-        refresh = Pipeline(connection, PipelineConfig(protocol=protocol, seed=seed), stage_bars(progress)).refresh()
-    emit(vars(refresh), as_json)
+    with pipeline(protocol, seed) as made:
+        embed_backlog(made.connection, made.bar)
+        emit(vars(made.refresh()), as_json)
 
 
 def refresh(part: PartOption = "production", protocol: Protocol = "loo", as_json: Json = False) -> None:
@@ -122,12 +118,12 @@ def _until(stage: str, part: str, protocol: str, seed: int, as_json: bool) -> No
     emit({"run_no": run_no, "stages": stages} if as_json else stages, as_json, None if as_json else table(stages))
 
 
-def embed_backlog(connection: Any, progress: Any) -> int:
-    """Embed what is waiting, with a progress bar."""
+def embed_backlog(connection: Any, bar: Any) -> int:
+    """Embed what is waiting; ``bar`` is what :func:`stage_bars` gives."""
     from workers.embed import embed as embed_items
     from workers.encoders.text import TextEncoder
 
-    return embed_items(connection, TextEncoder(), stage_bars(progress)("embed"))
+    return embed_items(connection, TextEncoder(), bar("embed"))
 
 
 def stage_bars(progress: Any) -> Any:

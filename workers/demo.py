@@ -28,7 +28,7 @@ def demo(
     with db.connect(url) as connection, progress_bars() as progress:
         bar = stage_bars(progress)
         ingest.load(connection, reader, progress=bar("load"))
-        embed_backlog(connection, progress)
+        embed_backlog(connection, bar)
         refresh = Pipeline(connection, bar=bar).refresh()
     seconds = time.monotonic() - began
     users = [row["user_id"] for row in rows("example_users")] + ["somebody-new"]
@@ -43,14 +43,8 @@ def demo(
         emit({}, False, "Everything was done before; nothing has changed.")
     for user, found in shown.items():
         emit({}, False, table(found, f"Recommendations for {user}"))
-    emit(
-        {},
-        False,
-        table(
-            [row for row in quality if row["metric"] == "ndcg@10" and row["segment"] == "all"],
-            "Quality on the test part (loo)",
-        ),
-    )
+    measured = [row for row in quality if row["metric"] == "ndcg@10" and row["segment"] == "all"]
+    emit({}, False, table(measured, "Quality on the test part (loo)"))
     emit({}, False, f"\n{seconds:.0f} s in all. Look on with:\n  recsql db psql\n  {url}")
 
 

@@ -58,7 +58,7 @@ class Pipeline:
     ) -> None:
         self.connection = connection
         self.config = config or PipelineConfig()
-        self._bar = bar
+        self.bar = bar
         self.seconds: dict[str, float] = {}
 
     def refresh(self) -> Refresh:
@@ -126,7 +126,7 @@ class Pipeline:
             self._set_state(run.run_no, "complete", None)
 
     def _do_stage(self, run: Run, name: str) -> None:
-        bar = self._bar(f"{run.part}: {name}")
+        bar = self.bar(f"{run.part}: {name}")
         began = time.monotonic()
         n_rows = STAGES[name](run, bar)
         seconds = time.monotonic() - began

@@ -66,7 +66,7 @@ begin
     on conflict do nothing;
     drop table pg_temp.raw_item;
 
-    -- Years that are new are filled as tables of their own, since an index is made ten times faster than it is kept up.
+    -- Years that are new are filled as tables of their own, since an index is made far faster than it is kept up.
     -- A sample finds all that are worth it; the rest goes where event has partitions by now.
     execute format(
         'create table recsql.%I (like recsql.event including defaults including constraints) partition by range (at)',

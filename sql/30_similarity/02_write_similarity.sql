@@ -7,7 +7,7 @@ language plpgsql
 set search_path = recsql, pg_temp
 set work_mem = '512MB'
 set hash_mem_multiplier = 1
--- The planner misjudges the self-join and would choose a memoized nested loop, three times slower.
+-- The planner misjudges the self-join and would choose a memoized nested loop that never hits.
 set enable_nestloop = off
 as $$
 declare
