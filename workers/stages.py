@@ -20,7 +20,7 @@ from workers.fusion_weights import fit_weights
 from workers.interactions import RunData, read_run
 from workers.models.base import Model, TrainingData, TrainingOptions
 from workers.models.registry import get_model, load_artifact, save_artifact
-from workers.tables import read_columns, write_columns, write_vectors
+from workers.tables import read_columns, write_columns, write_neighbours, write_vectors
 
 Part = Literal["validation", "test", "production"]
 Progress = Callable[[int, int, str], None]
@@ -136,19 +136,10 @@ def item_weights(name: str) -> Stage:
         found = model.neighbours(N_NEIGHBOURS)
         assert found is not None
         neighbours, weights = found
-        items, ranks = np.nonzero(neighbours >= 0)
-        columns = {
-            "run_no": run.run_no,
-            "source_no": run.one("source_no", source=name),
-            "item_no": run.data.item_nos[items],
-            "rank": ranks + 1,
-            "neighbour_no": run.data.item_nos[neighbours[items, ranks]],
-            "similarity": weights[items, ranks],
-        }
         with run.connection.transaction():
             run.connection.execute(QUERIES["clear_similarity"], {"run_no": run.run_no, "source": name})
-            write_columns(run.connection, "item_similarity", columns, len(items))
-        return len(items)
+            source_no = run.one("source_no", source=name)
+            return write_neighbours(run.connection, run.run_no, source_no, run.data.item_nos, neighbours, weights)
 
     return stage
 

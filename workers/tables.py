@@ -72,6 +72,40 @@ def read_columns(
     return [column.to_numpy() for column in table.columns]
 
 
+def write_neighbours(
+    connection: psycopg.Connection[Any],
+    run_no: int,
+    source_no: int,
+    item_nos: NDArray[np.integer],
+    neighbours: NDArray[np.integer],
+    similarities: NDArray[np.floating],
+) -> int:
+    """Append each item's list of neighbours to ``item_similarity``; items without any are left out.
+
+    Args:
+        connection: in autocommit mode or a transaction.
+        run_no: the run.
+        source_no: the method.
+        item_nos: database keys of the item rows, shape ``(n_items,)``, ascending.
+        neighbours: item rows, the most similar first and ``-1`` behind the last, shape ``(n_items, n)``.
+        similarities: of the same shape.
+
+    Returns:
+        The number of items that have neighbours.
+    """
+    lengths = (neighbours >= 0).sum(axis=1)
+    columns = ("run_no", "source_no", "item_no", "neighbour_nos", "similarities")
+    statement = sql.SQL("copy recsql.item_similarity ({}) from stdin (format binary)").format(
+        sql.SQL(", ").join(map(sql.Identifier, columns))
+    )
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        copy.set_types(["int4", "int2", "int4", "int4[]", "float4[]"])
+        for row in np.flatnonzero(lengths):
+            found = item_nos[neighbours[row, : lengths[row]]].tolist()
+            copy.write_row((run_no, source_no, int(item_nos[row]), found, similarities[row, : lengths[row]].tolist()))
+    return int(np.count_nonzero(lengths))
+
+
 def write_vectors(
     connection: psycopg.Connection[Any], table: str, key: str, version_no: int, keys: Any, vectors: NDArray[np.floating]
 ) -> None:

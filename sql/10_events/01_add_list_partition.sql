@@ -11,7 +11,7 @@ begin
         -- Before anything else is held of the table: of two that both read it first and then attach, one would deadlock.
         execute format('lock table %s in share update exclusive mode', p_table);
         execute format(
-            'create %s table recsql.%I (like %s including defaults including constraints)',
+            'create %s table recsql.%I (like %s including defaults including constraints including storage)',
             case when p_unlogged then 'unlogged' else '' end, v_name, p_table
         );
         execute format('alter table %s attach partition recsql.%I for values in (%s)', p_table, v_name, p_key);

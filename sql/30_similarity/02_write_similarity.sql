@@ -1,4 +1,4 @@
--- recsql.write_similarity: number of rows written.
+-- recsql.write_similarity: number of items that have neighbours.
 create function recsql.write_similarity(
     p_run_no integer, p_source text, p_formula text, p_history integer, p_neighbours integer
 )
@@ -16,7 +16,7 @@ declare
 begin
     delete from item_similarity where run_no = p_run_no and source_no = v_source_no;
     execute format($sql$
-        insert into recsql.item_similarity (run_no, source_no, item_no, rank, neighbour_no, similarity)
+        insert into recsql.item_similarity (run_no, source_no, item_no, neighbour_nos, similarities)
         with recent as materialized (
             select i.user_no, i.item_no, i.weight, i.rating
             from recsql.interaction as i
@@ -68,10 +68,10 @@ begin
             where m.similarity > 0
         )
 
-        select $1, $3, r.item_no, r.rank, r.neighbour_no, r.similarity
+        select $1, $3, r.item_no, array_agg(r.neighbour_no order by r.rank), array_agg(r.similarity order by r.rank)
         from ranked as r
         where r.rank <= $4
-        order by r.item_no, r.rank
+        group by r.item_no
     $sql$, p_formula) using p_run_no, p_history, v_source_no, p_neighbours;
     get diagnostics v_rows = row_count;
     return v_rows;
@@ -82,4 +82,4 @@ comment on function recsql.write_similarity(integer, text, text, integer, intege
 'Item similarities by a formula over what two items have in common, from the newest p_history items of each user; negative ones '
 'are left out, and of each item the p_neighbours strongest are kept. The formula reads p (n_both users, dot of weights, '
 'rating_dot, rating_square, rating_neighbour_square over users who rated both), i and n (n_users and norm of the item and of the '
-'neighbour) and t (n_users in all). Replaces the run''s earlier rows, returns their number.';
+'neighbour) and t (n_users in all). Replaces the run''s earlier rows, returns the number of items that have neighbours.';

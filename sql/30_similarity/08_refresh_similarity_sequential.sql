@@ -1,4 +1,4 @@
--- recsql.refresh_similarity_sequential: number of rows written.
+-- recsql.refresh_similarity_sequential: number of items that have neighbours.
 create function recsql.refresh_similarity_sequential(
     p_run_no integer,
     p_window integer default 30,
@@ -19,7 +19,7 @@ begin
     delete from item_similarity where run_no = p_run_no and source_no = 1;
     -- The frame may be as long as p_window and no longer, which a window clause takes only as a constant.
     execute format($sql$
-        insert into recsql.item_similarity (run_no, source_no, item_no, rank, neighbour_no, similarity)
+        insert into recsql.item_similarity (run_no, source_no, item_no, neighbour_nos, similarities)
         with followed as (
             select
                 i.item_no,
@@ -56,7 +56,7 @@ begin
             select
                 b.item_no,
                 b.neighbour_no,
-                b.weight / (t.weight + $3) / power(p.n_users, $4) as similarity
+                (b.weight / (t.weight + $3) / power(p.n_users, $4))::real as similarity
             from both_ways as b
             inner join totals as t on t.item_no = b.item_no
             inner join recsql.item_popularity as p on p.run_no = $1 and p.item_no = b.neighbour_no
@@ -71,10 +71,10 @@ begin
             from weighted as w
         )
 
-        select $1, 1, r.item_no, r.rank, r.neighbour_no, r.similarity
+        select $1, 1, r.item_no, array_agg(r.neighbour_no order by r.rank), array_agg(r.similarity order by r.rank)
         from ranked as r
         where r.rank <= $5
-        order by r.item_no, r.rank
+        group by r.item_no
     $sql$, p_window) using p_run_no, p_reverse, p_shrinkage, p_popularity_power, p_neighbours;
     get diagnostics v_rows = row_count;
     return v_rows;
@@ -84,4 +84,4 @@ $$;
 comment on function recsql.refresh_similarity_sequential(integer, integer, real, real, real, integer) is
 'Ordered co-occurrence: c(i, j) sums 1/gap over all pairs in which j followed i within p_window steps, plus p_reverse of the '
 'other direction; similarity(i, j) = c(i, j) / (sum over j of c(i, j) + p_shrinkage) / users(j) ^ p_popularity_power. Keeps the '
-'p_neighbours strongest of each item, replaces the run''s earlier rows, returns their number.';
+'p_neighbours strongest of each item, replaces the run''s earlier rows, returns the number of items that have neighbours.';

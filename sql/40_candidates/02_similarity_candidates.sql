@@ -19,11 +19,12 @@ begin atomic
         where o.source_no = p_source_no
     )
 
-    select h.user_no, s.neighbour_no as item_no, sum(h.weight * s.similarity) as score
+    select h.user_no, n.item_no, sum(h.weight * n.similarity) as score
     from history as h
     inner join recsql.item_similarity as s
         on s.run_no = p_run_no and s.source_no = p_source_no and s.item_no = h.item_no
-    group by h.user_no, s.neighbour_no;
+    cross join lateral unnest(s.neighbour_nos, s.similarities) as n (item_no, similarity)
+    group by h.user_no, n.item_no;
 end;
 
 comment on function recsql.similarity_candidates(integer, smallint, integer, integer) is

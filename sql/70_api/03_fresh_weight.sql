@@ -26,12 +26,12 @@ begin atomic
             o.weight as source_weight,
             n.item_no,
             n.weight * recsql.step_weight(o.history_decay, o.history_rate, n.position::integer - 1) as weight,
-            s.similarity as nearest
+            s.similarities[1] as nearest
         from source_weight as o
         cross join unnest(p_new_nos, p_new_weights) with ordinality as n (item_no, weight, position)
         inner join recsql.item_similarity as s
-            on s.run_no = p_run_no and s.source_no = o.source_no and s.item_no = n.item_no and s.rank = 1
-        where n.weight > 0 and n.position <= least(o.history_length, 20) and s.similarity > 0
+            on s.run_no = p_run_no and s.source_no = o.source_no and s.item_no = n.item_no
+        where n.weight > 0 and n.position <= least(o.history_length, 20) and s.similarities[1] > 0
     )
 
     -- On the scale of what is published for the user; without it, of the most that the new items could add up to.
@@ -46,11 +46,11 @@ begin atomic
     left join recsql.candidate as c
         on c.run_no = p_run_no and c.user_no = p_user_no and c.source_no = h.source_no and c.rank = 1
     union all
-    select 'context ' || o.source, o.source_no, p_context_no, o.weight / s.similarity
+    select 'context ' || o.source, o.source_no, p_context_no, o.weight / s.similarities[1]
     from source_weight as o
     inner join recsql.item_similarity as s
-        on s.run_no = p_run_no and s.source_no = o.source_no and s.item_no = p_context_no and s.rank = 1
-    where s.similarity > 0;
+        on s.run_no = p_run_no and s.source_no = o.source_no and s.item_no = p_context_no
+    where s.similarities[1] > 0;
 end;
 
 comment on function recsql.fresh_weight(integer, integer, integer, integer [], double precision [], integer) is

@@ -20,6 +20,15 @@ begin atomic
         from recsql.fresh_weight(p_run_no, p_policy_no, p_user_no, p_new_nos, p_new_weights, p_context_no) as f
     ),
 
+    near as materialized (
+        select f.component, n.item_no, sum(f.weight * n.similarity) as contribution
+        from fresh as f
+        inner join recsql.item_similarity as s
+            on s.run_no = p_run_no and s.source_no = f.source_no and s.item_no = f.item_no
+        cross join lateral unnest(s.neighbour_nos, s.similarities) as n (item_no, similarity)
+        group by f.component, n.item_no
+    ),
+
     scored as (
         select
             coalesce(r.item_no, n.item_no) as item_no,
@@ -31,11 +40,7 @@ begin atomic
             where p.run_no = p_run_no and p.user_no = p_user_no
         ) as r
         full join (
-            select s.neighbour_no as item_no, sum(f.weight * s.similarity) as score
-            from fresh as f
-            inner join recsql.item_similarity as s
-                on s.run_no = p_run_no and s.source_no = f.source_no and s.item_no = f.item_no
-            group by s.neighbour_no
+            select s.item_no, sum(s.contribution) as score from near as s group by s.item_no
         ) as n on n.item_no = r.item_no
     ),
 
@@ -56,17 +61,12 @@ begin atomic
 
     select b.item_no, b.parts || coalesce(n.parts, '{}')
     from best as b
-    cross join lateral (
-        select jsonb_object_agg(a.component, a.contribution) as parts
-        from (
-            select f.component, sum(f.weight * s.similarity) as contribution
-            from fresh as f
-            inner join recsql.item_similarity as s
-                on s.run_no = p_run_no and s.neighbour_no = b.item_no and s.source_no = f.source_no
-                and s.item_no = f.item_no
-            group by f.component
-        ) as a
-    ) as n
+    left join (
+        select a.item_no, jsonb_object_agg(a.component, a.contribution) as parts
+        from near as a
+        where a.item_no in (select c.item_no from best as c)
+        group by a.item_no
+    ) as n on n.item_no = b.item_no
     order by b.score desc, b.item_no;
 end;
 

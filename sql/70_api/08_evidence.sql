@@ -29,15 +29,16 @@ begin atomic
     )
 
     select a.item_no, a.component, s.item_no as evidence_no,
-        recsql.step_weight(a.history_decay, a.history_rate, h.step) * a.weights[h.step + 1] * s.similarity
+        recsql.step_weight(a.history_decay, a.history_rate, h.step) * a.weights[h.step + 1] * s.similarities[h.position]
     from asked as a
-    -- One visit of the index an item: its neighbours that are in the history lie side by side.
     inner join recsql.item_similarity as s
-        on s.run_no = p_run_no and s.neighbour_no = a.item_no and s.source_no = a.source_no
-        and s.item_no = any (a.item_nos)
-    cross join lateral (select array_position(a.item_nos, s.item_no) - 1 as step) as h
+        on s.run_no = p_run_no and s.source_no = a.source_no and s.item_no = any (a.item_nos)
+    cross join lateral (
+        select array_position(a.item_nos, s.item_no) - 1 as step, array_position(s.neighbour_nos, a.item_no) as position
+    ) as h
     where
-        a.kind = 'similarity' and h.step < a.history_length and a.weights[h.step + 1] > 0 and s.similarity <> 0
+        a.kind = 'similarity' and h.step < a.history_length and a.weights[h.step + 1] > 0
+        and s.similarities[h.position] <> 0
     union all
     -- Nearness to a sum of vectors is no sum of nearnesses, so the nearest item speaks for all.
     (

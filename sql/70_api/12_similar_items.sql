@@ -56,10 +56,10 @@ begin
     end if;
     return query
     with behaviour as (
-        select s.neighbour_no as item_no, s.similarity::double precision as similarity,
-            row_number() over (order by s.rank) as position
+        select n.item_no, n.similarity::double precision as similarity, row_number() over (order by n.place) as position
         from item_similarity as s
-        inner join item as i on i.item_no = s.neighbour_no
+        cross join lateral unnest(s.neighbour_nos, s.similarities) with ordinality as n (item_no, similarity, place)
+        inner join item as i on i.item_no = n.item_no
         where
             s.run_no = v_run_no and s.item_no = v_item_no and p_by <> 'content'
             and s.source_no = (

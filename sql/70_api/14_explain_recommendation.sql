@@ -36,10 +36,11 @@ begin
         cross join lateral jsonb_each_text(r.parts) as k
         where r.run_no = v_run_no and r.user_no = v_user_no and r.item_no = v_item_no
         union all
-        select f.component, sum(f.weight * s.similarity)
+        select f.component, sum(f.weight * s.similarities[array_position(s.neighbour_nos, v_item_no)])
         from fresh_weight(v_run_no, v_policy_no, v_user_no, v_new_nos, v_new_weights, null) as f
         inner join item_similarity as s
-            on s.run_no = v_run_no and s.neighbour_no = v_item_no and s.source_no = f.source_no and s.item_no = f.item_no
+            on s.run_no = v_run_no and s.source_no = f.source_no and s.item_no = f.item_no
+        where v_item_no = any (s.neighbour_nos)
         group by f.component
     ),
 

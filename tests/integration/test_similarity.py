@@ -35,15 +35,18 @@ def run(connection):
         names = "".join(f", p_{name} => {value}" for name, value in options.items())
         written = connection.execute(f"select recsql.refresh_similarity_{method}(%s::integer{names})", (run_no,))
         rows = connection.execute(
-            "select i.item_id, n.item_id, s.similarity, s.rank from recsql.item_similarity as s "
+            "select i.item_id, n.item_id, e.similarity, e.rank from recsql.item_similarity as s "
+            "cross join lateral unnest(s.neighbour_nos, s.similarities) with ordinality "
+            "as e (neighbour_no, similarity, rank) "
             "inner join recsql.source as o using (source_no) inner join recsql.item as i using (item_no) "
-            "inner join recsql.item as n on n.item_no = s.neighbour_no where s.run_no = %s and o.source = %s "
-            "order by i.item_id, s.rank",
+            "inner join recsql.item as n on n.item_no = e.neighbour_no where s.run_no = %s and o.source = %s "
+            "order by i.item_id, e.rank",
             (run_no, method),
         ).fetchall()
-        assert written.fetchone()[0] == len(rows)
+        assert written.fetchone()[0] == len({row[0] for row in rows})
         for first, second in pairwise(rows):
-            assert first[0] != second[0] or (first[2] >= second[2] and first[3] + 1 == second[3])
+            # Of equally similar neighbours the one of the lower number, here that of the earlier letter, comes first.
+            assert first[0] != second[0] or (-first[2], first[1]) < (-second[2], second[1])
         return {(item, neighbour): similarity for item, neighbour, similarity, _ in rows}
 
     return similarities

@@ -165,6 +165,35 @@ def test_every_revision_by_itself(database: str) -> None:
     assert schema(database) == before
 
 
+def test_neighbours_become_lists_and_rows_again(database: str) -> None:
+    migrate.downgrade(database, "0006")
+    execute(
+        database,
+        "create table recsql.item_similarity_7 partition of recsql.item_similarity for values in (7)",
+        "create table recsql.item_similarity_8 partition of recsql.item_similarity for values in (8)",
+        # Rows in no order; 11 and 12 are equally similar to 10.
+        "insert into recsql.item_similarity (run_no, source_no, item_no, rank, neighbour_no, similarity) values "
+        "(7, 1, 10, 3, 13, -0.25), (7, 1, 10, 2, 12, 0.5), (7, 1, 10, 1, 11, 0.5), (7, 2, 10, 1, 12, 0.75), "
+        "(7, 1, 11, 1, 10, 0.125)",
+    )
+    query = (
+        "select run_no, source_no, item_no, rank, neighbour_no, similarity from recsql.item_similarity order by 2, 3, 4"
+    )
+    before = rows(database, query)
+    migrate.upgrade(database)
+    assert rows(database, "select * from recsql.item_similarity order by source_no, item_no") == [
+        (7, 1, 10, [11, 12, 13], [0.5, 0.5, -0.25]),
+        (7, 1, 11, [10], [0.125]),
+        (7, 2, 10, [12], [0.75]),
+    ]
+    partitions = "select relname, attstorage from pg_class as c inner join pg_attribute as a on a.attrelid = c.oid "
+    partitions += "where relname ~ '^item_similarity_\\d$' and attname = 'similarities' order by 1"
+    assert rows(database, partitions) == [("item_similarity_7", "e"), ("item_similarity_8", "e")]
+    migrate.downgrade(database, "0006")
+    assert rows(database, query) == before
+    assert len(rows(database, partitions.replace("similarities", "similarity"))) == 2
+
+
 def test_changed_return_type_under_a_view(database: str, sql_copy: Path) -> None:
     function = sql_copy / "99_test" / "01_answer.sql"
     body = "create function recsql_api.answer() returns {0} language sql stable begin atomic select 42::{0}; end;"
