@@ -63,10 +63,12 @@ begin
     order by n.user_no, n.step;
     get diagnostics v_rows = row_count;
     execute format('analyze recsql.%I', v_partition);
+    perform refresh_user_sequence(p_run_no);
     return v_rows;
 end
 $$;
 
 comment on function recsql.refresh_interaction(integer) is
 'Writes what a run may know of each user and item, from the events that it may see: summed weight with age, normalised '
-'rating, and how many steps back it is. Replaces the run''s earlier rows. Returns the number of rows.';
+'rating, and how many steps back it is; and the same as users'' sequences. Replaces the run''s earlier rows. Returns the '
+'number of rows.';

@@ -1,0 +1,42 @@
+-- Users' histories as arrays, which similarities are counted from, and the counts themselves where they are kept.
+
+create table recsql.user_sequence (
+    run_no integer not null,
+    user_no integer not null,
+    item_nos integer [] not null,
+    weights real [] not null,
+    ratings real [] not null,
+    primary key (run_no, user_no)
+) partition by list (run_no);
+alter table recsql.user_sequence
+alter column item_nos set storage plain,
+alter column weights set storage plain,
+alter column ratings set storage plain;
+comment on table recsql.user_sequence is
+'One row per run and user: the newest positive items, the newest first, so that element step + 1 is that of interaction.step; '
+'their weights and normalised ratings.';
+
+create index interaction_item_idx on recsql.interaction (run_no, item_no, step) include (user_no, weight, rating);
+
+create table recsql.pair_count (
+    run_no integer not null,
+    source_no smallint not null,
+    item_no integer not null,
+    neighbour_no integer not null,
+    n bigint not null,
+    primary key (run_no, source_no, item_no, neighbour_no)
+) partition by list (run_no);
+comment on table recsql.pair_count is
+'One row per run, method and ordered pair of items: how often they occur together, in 2^-24, so that sums do not depend on '
+'their order. Kept for the run whose similarities follow new events.';
+
+create table recsql.pair_state (
+    run_no integer not null,
+    source_no smallint not null,
+    last_event_no bigint not null,
+    config jsonb not null,
+    updated_at timestamptz not null default clock_timestamp(),
+    primary key (run_no, source_no)
+);
+comment on table recsql.pair_state is
+'One row per run and method whose pair_count is kept: the newest event that is counted, and the parameters that it is counted by.';
