@@ -242,27 +242,39 @@ select recsql.refresh_item_popularity(%(run_no)s::integer);
 
 -- refresh_similarity_sequential --
 -- Stage sequential.
-select recsql.refresh_similarity_sequential(%(run_no)s::integer, p_reverse => %(reverse)s::real);
+select recsql.refresh_similarity_sequential(
+    %(run_no)s::integer, p_reverse => %(reverse)s::real, p_part => %(part)s::integer, p_parts => %(parts)s::integer
+);
 
 -- refresh_similarity_cosine --
 -- Stage cosine.
-select recsql.refresh_similarity_cosine(%(run_no)s::integer);
+select recsql.refresh_similarity_cosine(
+    %(run_no)s::integer, p_part => %(part)s::integer, p_parts => %(parts)s::integer
+);
 
 -- refresh_similarity_jaccard --
 -- Similarities by jaccard.
-select recsql.refresh_similarity_jaccard(%(run_no)s::integer);
+select recsql.refresh_similarity_jaccard(
+    %(run_no)s::integer, p_part => %(part)s::integer, p_parts => %(parts)s::integer
+);
 
 -- refresh_similarity_conditional --
 -- Similarities by conditional.
-select recsql.refresh_similarity_conditional(%(run_no)s::integer);
+select recsql.refresh_similarity_conditional(
+    %(run_no)s::integer, p_part => %(part)s::integer, p_parts => %(parts)s::integer
+);
 
 -- refresh_similarity_llr --
 -- Similarities by llr.
-select recsql.refresh_similarity_llr(%(run_no)s::integer);
+select recsql.refresh_similarity_llr(
+    %(run_no)s::integer, p_part => %(part)s::integer, p_parts => %(parts)s::integer
+);
 
 -- refresh_similarity_pearson --
 -- Similarities by pearson.
-select recsql.refresh_similarity_pearson(%(run_no)s::integer);
+select recsql.refresh_similarity_pearson(
+    %(run_no)s::integer, p_part => %(part)s::integer, p_parts => %(parts)s::integer
+);
 
 -- clear_similarity --
 -- Remove a run's neighbours by one method.

@@ -14,12 +14,14 @@ import psycopg
 
 from recsql.errors import PipelineError
 from recsql.queries import QUERIES
+from recsql.settings import get_settings
 from workers.device import get_device
 from workers.evaluate import evaluate
 from workers.fusion_weights import fit_weights
 from workers.interactions import RunData, read_run
 from workers.models.base import Model, TrainingData, TrainingOptions
 from workers.models.registry import get_model, load_artifact, save_artifact
+from workers.parallel import run_parts
 from workers.tables import read_columns, write_columns, write_neighbours, write_vectors
 
 Part = Literal["validation", "test", "production"]
@@ -121,7 +123,11 @@ def similarity(method: str) -> Stage:
     """Stage that computes one method's item similarities in SQL."""
 
     def stage(run: Run, progress: Progress) -> int:
-        return run.one(f"refresh_similarity_{method}", reverse=run.config.reverse)
+        n_parts = get_settings().sessions
+        parts = [
+            {"run_no": run.run_no, "reverse": run.config.reverse, "part": part, "parts": n_parts} for part in range(n_parts)
+        ]
+        return sum(run_parts(run.connection, f"refresh_similarity_{method}", parts))
 
     return stage
 

@@ -65,7 +65,8 @@ def test_commands_that_compute_refuse_what_they_cannot_do(cli):
 
 SLOW = """
     create or replace function recsql.refresh_similarity_cosine(
-        p_run_no integer, p_shrinkage real default 10, p_history integer default 100, p_neighbours integer default 200
+        p_run_no integer, p_shrinkage real default 10, p_history integer default 100, p_neighbours integer default 200,
+        p_part integer default 0, p_parts integer default 1
     ) returns bigint language sql as 'select count(pg_sleep(60))'
 """
 
@@ -74,7 +75,7 @@ SLOW = """
 def test_publish_stopped_in_a_sql_stage_goes_on_where_it_was(cli, start_cli, connection, sent, code):
     assert cli("load", "simulated").returncode == 0
     original = connection.execute(
-        "select pg_get_functiondef('recsql.refresh_similarity_cosine(integer, real, integer, integer)'::regprocedure)"
+        "select pg_get_functiondef(p.oid) from pg_proc as p where p.proname = 'refresh_similarity_cosine'"
     ).fetchone()[0]
     connection.execute(SLOW)
     process = start_cli("publish")
