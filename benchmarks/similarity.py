@@ -1,14 +1,20 @@
 """Similarity methods, table to table, beside ``implicit`` in memory: ``python -m benchmarks.similarity --json``.
 
 Each method is refreshed on the test run of ``loo``, timed, and measured as a recommender by itself: one weighted join
-over the recent history. ``implicit``'s cosine recommender is fitted on the same interactions, in turns.
+over the recent history. ``implicit``'s cosine recommender is fitted on the same interactions, in turns. Then 1,000
+events are taken away and come back, to compare following them with a full refresh, in one session. ``--growth`` also
+refreshes simulated histories of 10⁵, 10⁶ … interactions, in a database of its own.
 """
 
 import time
 from importlib import import_module
+from math import log10
 from statistics import median
+from typing import Any
 
 import numpy as np
+import psycopg
+from psycopg.conninfo import make_conninfo
 from scipy.sparse import csr_matrix
 
 from benchmarks.quality import DATASETS
@@ -25,6 +31,21 @@ from workers.stages import Run, item_weights, similarity
 
 IN_SQL = ("sequential", "cosine", "jaccard", "conditional", "llr", "pearson")
 IN_WORKER = ("ease", "slit")
+N_LATE = 1_000
+GROWTH_DATABASE = "recsql_growth"
+SIMULATED = """
+    insert into recsql.interaction (run_no, user_no, item_no, step, weight, n_events, at, event_no)
+    select %s, c.user_no, c.item_no, row_number() over (partition by c.user_no order by c.n) - 1, 1, 1, now(), c.n
+    from (
+        select distinct on (d.user_no, d.item_no) d.user_no, d.item_no, d.n
+        from (
+            select
+                1 + floor(%s * random() ^ 1.5)::integer as user_no, 1 + floor(%s * random() ^ 2)::integer as item_no, n
+            from generate_series(1, %s) as n
+        ) as d
+        order by d.user_no, d.item_no
+    ) as c
+"""
 
 
 def main() -> None:
@@ -32,6 +53,9 @@ def main() -> None:
     parser = make_parser(__doc__)
     parser.add_argument("--dataset", choices=DATASETS, default="ml-100k")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument(
+        "--growth", type=int, choices=(6, 7, 8), help="refresh simulated histories of 10^5 … 10^GROWTH interactions too"
+    )
     options = parser.parse_args()
     source, config = DATASETS[options.dataset]
     report = Report("similarity", options.dataset, "loo", options.seed)
@@ -63,7 +87,89 @@ def main() -> None:
             value, lo, hi, _ = interval(np.array([row[1] for row in rows], dtype=np.float64), options.seed)
             if value is not None and lo is not None and hi is not None:
                 results |= {f"{method}.ndcg@10": value, f"{method}.ndcg@10.lo": lo, f"{method}.ndcg@10.hi": hi}
+        results |= measure_incremental(connection, config.get("reverse", 0.4))
+        if options.growth:
+            results |= measure_growth(url, options.growth, bars("growth"))
     report.publish(results, options.save)
+
+
+def measure_incremental(connection: psycopg.Connection, reverse: float) -> dict[str, float]:
+    """Seconds of following the newest 1,000 events, and of a full refresh of what they change; nothing is kept."""
+    seconds = {}
+
+    def timed(name: str, statement: str, *parameters: object) -> Any:
+        began = time.monotonic()
+        row = connection.execute(statement, parameters).fetchone()
+        seconds[name] = time.monotonic() - began
+        return row[0] if row else None
+
+    with connection.transaction(force_rollback=True):
+        connection.execute(
+            "create temporary table late on commit drop as "
+            "select e.* from recsql.event as e order by e.at desc, e.event_no desc limit %s",
+            (N_LATE,),
+        )
+        connection.execute(
+            "delete from recsql.event as e using late as l where e.at = l.at and e.event_no = l.event_no"
+        )
+        run_no = timed("begin", "select recsql.begin_run(null, 'benchmark', '{}')")
+        timed("interactions", "select recsql.refresh_interaction(%s::integer)", run_no)
+        timed("popularity", "select recsql.refresh_item_popularity(%s::integer)", run_no)
+        timed("track", "select recsql.track_similarity(%s::integer, p_reverse => %s::real)", run_no, reverse)
+        full = "select recsql.refresh_similarity_sequential(%s::integer, p_reverse => %s::real)"
+        timed("sequential", full, run_no, reverse)
+        connection.execute("insert into recsql.event select l.* from late as l")
+        n_pairs = timed("update", "select recsql.update_similarity(%s::integer)", run_no)
+    whole = seconds["interactions"] + seconds["popularity"] + seconds["sequential"]
+    return {
+        "incremental.seconds": seconds["update"],
+        "incremental.n_pairs": n_pairs,
+        "incremental.full_seconds": whole,
+        "incremental.track_seconds": seconds["track"],
+        "incremental_ratio": seconds["update"] / whole,
+    }
+
+
+def measure_growth(url: str, largest: int, bar: Any) -> dict[str, float]:
+    """Seconds of refreshing simulated histories of 10⁵ … 10^largest interactions, and the exponent of their growth."""
+    results: dict[str, float] = {}
+    exponents = range(5, largest + 1)
+    with psycopg.connect(url, autocommit=True) as server:
+        server.execute(f"drop database if exists {GROWTH_DATABASE}")
+        server.execute(f"create database {GROWTH_DATABASE}")
+        try:
+            scratch = make_conninfo(url, dbname=GROWTH_DATABASE)
+            migrate.upgrade(scratch)
+            with db.connect(scratch) as connection:
+                for index, exponent in enumerate(exponents):
+                    bar(index, len(exponents), f"10^{exponent} interactions")
+                    run_no = _simulate(connection, 10**exponent)
+                    run = Run(connection, run_no, "production", PipelineConfig())
+                    for method in ("sequential", "cosine"):
+                        began = time.monotonic()
+                        similarity(method)(run, lambda done, total, note: None)
+                        results[f"growth.{method}.1e{exponent}.seconds"] = time.monotonic() - began
+            bar(len(exponents), len(exponents), "")
+        finally:
+            server.execute(f"drop database {GROWTH_DATABASE} with (force)")
+    for method in ("sequential", "cosine"):
+        smallest, most = (results[f"growth.{method}.1e{exponent}.seconds"] for exponent in (5, largest))
+        results[f"growth.{method}.exponent"] = log10(most / smallest) / (largest - 5)
+    results["growth_exponent"] = max(results[f"growth.{method}.exponent"] for method in ("sequential", "cosine"))
+    return results
+
+
+def _simulate(connection: psycopg.Connection, n_interactions: int) -> int:
+    """A run whose users, 100 interactions each on average and many times that at most, chose popular items more often."""
+    row = connection.execute("select recsql.begin_run(null, 'growth', '{}')").fetchone()
+    assert row is not None
+    connection.execute("select setseed(0)")
+    n_users, n_items = n_interactions // 100, round(10 * n_interactions**0.5)
+    connection.execute(SIMULATED, (row[0], n_users, n_items, n_interactions))
+    connection.execute("analyze recsql.interaction")
+    connection.execute("select recsql.refresh_user_sequence(%s::integer)", row)
+    connection.execute("select recsql.refresh_item_popularity(%s::integer)", row)
+    return row[0]
 
 
 def _fit_implicit(data: RunData) -> float:

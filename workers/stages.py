@@ -123,10 +123,8 @@ def similarity(method: str) -> Stage:
     """Stage that computes one method's item similarities in SQL."""
 
     def stage(run: Run, progress: Progress) -> int:
-        n_parts = get_settings().sessions
-        parts = [
-            {"run_no": run.run_no, "reverse": run.config.reverse, "part": part, "parts": n_parts} for part in range(n_parts)
-        ]
+        parameters = {"run_no": run.run_no, "reverse": run.config.reverse, "parts": get_settings().sessions}
+        parts = [parameters | {"part": part} for part in range(parameters["parts"])]
         return sum(run_parts(run.connection, f"refresh_similarity_{method}", parts))
 
     return stage
