@@ -490,3 +490,7 @@ select task_name as task, status::text as state, count(*) as n_jobs, max(attempt
 from procrastinate.procrastinate_jobs
 group by task_name, status
 order by task_name, status;
+
+-- refresh_activity --
+-- Count what has happened since for trending, or everything anew; how many events are counted in all.
+select recsql.refresh_activity(%(anew)s);

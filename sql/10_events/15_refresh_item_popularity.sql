@@ -27,12 +27,6 @@ begin
     group by i.item_no
     order by i.item_no;
     get diagnostics v_rows = row_count;
-    delete from item_activity where run_no = p_run_no;
-    insert into item_activity (run_no, day, item_no, n_users, weight)
-    select p_run_no, (i.at at time zone 'UTC')::date, i.item_no, count(*), sum(i.weight)
-    from interaction as i
-    where i.run_no = p_run_no and i.step is not null
-    group by (i.at at time zone 'UTC')::date, i.item_no;
     execute format('analyze recsql.%I', v_partition);
     return v_rows;
 end
@@ -40,4 +34,4 @@ $$;
 
 comment on function recsql.refresh_item_popularity(integer, interval) is
 'Writes how many users each item has and how much it is consumed of late (age halves it every p_half_life, counted from the '
-'newest interaction), and its users by day. Returns the number of rows.';
+'newest interaction). Returns the number of rows.';
