@@ -4,10 +4,10 @@ returns double precision
 language sql
 immutable
 begin atomic
-    -- Below 2^-120 a weight is nothing; without the bound it would underflow for events of long ago.
+    -- Below 2^-60 a weight is nothing; without the bound it would underflow for events of long ago.
     select case
         when p_half_life is null then 1
-        else power(0.5::double precision, least(120, extract(epoch from p_age) / extract(epoch from p_half_life))::double precision)
+        else power(0.5::double precision, least(60, extract(epoch from p_age) / extract(epoch from p_half_life))::double precision)
     end;
 end;
 
