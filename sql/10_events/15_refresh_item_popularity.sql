@@ -15,12 +15,7 @@ begin
         i.item_no,
         count(*),
         sum(i.weight),
-        -- Below 2^-60 a trend is nothing; without the bound it would underflow for items of long ago.
-        sum(
-            i.weight * power(
-                0.5, least(60, extract(epoch from newest.at - i.at) / extract(epoch from p_half_life))
-            )
-        )
+        sum(i.weight * faded(newest.at - i.at, p_half_life))
     from interaction as i
     cross join (select max(at) as at from interaction where run_no = p_run_no) as newest
     where i.run_no = p_run_no and i.step is not null

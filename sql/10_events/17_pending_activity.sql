@@ -19,7 +19,13 @@ begin atomic
 
     select p.hour, p.item_no, p.kind_no, coalesce(a.n_events, 0), coalesce(a.n_events, 0) + p.n_events
     from pending as p
-    left join recsql.item_activity as a on a.hour = p.hour and a.item_no = p.item_no and a.kind_no = p.kind_no;
+    -- limit 1 keeps it from becoming a join with all buckets.
+    left join lateral (
+        select b.n_events
+        from recsql.item_activity as b
+        where b.hour = p.hour and b.item_no = p.item_no and b.kind_no = p.kind_no
+        limit 1
+    ) as a on true;
 end;
 
 comment on function recsql.pending_activity() is

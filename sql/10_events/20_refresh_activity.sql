@@ -88,6 +88,7 @@ begin
         inner join item_activity as a on a.hour > s.newest_hour - w.n_hours or w.n_hours is null
         inner join activity_kind as k on k.kind_no = a.kind_no
         group by w.window_no, a.item_no;
+        analyze item_activity, item_trend;
     end if;
 
     -- In one statement too: what is taken is what activity_change has seen.

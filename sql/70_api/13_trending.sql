@@ -26,32 +26,32 @@ begin
         from activity_change() as c
         where c.window_no = v_window_no;
         return query
-        select (row_number() over (order by s.score desc, s.item_id))::integer, s.item_id, s.score / 1000000.0::double precision
+        select (row_number() over (order by s.score desc, s.item_no))::integer, s.item_id, s.score / 1000000.0::double precision
         from (
             (
-                select i.item_id, t.score
+                select t.item_no, i.item_id, t.score
                 from item_trend as t
                 inner join item as i on i.item_no = t.item_no
                 where
                     t.window_no = v_window_no and t.score > 0 and t.item_no <> all (v_item_nos)
                     and i.available and (p_domain is null or i.domain = p_domain)
-                order by t.score desc, i.item_id
+                order by t.score desc, t.item_no  -- as the index has it, so that items of equal score are not read for nothing
                 limit v_n
             )
             union all
-            select i.item_id, c.score + coalesce(t.score, 0)
+            select c.item_no, i.item_id, c.score + coalesce(t.score, 0)
             from unnest(v_item_nos, v_scores) as c (item_no, score)
             inner join item as i on i.item_no = c.item_no
             left join item_trend as t on t.window_no = v_window_no and t.item_no = c.item_no
             where c.score + coalesce(t.score, 0) > 0 and i.available and (p_domain is null or i.domain = p_domain)
         ) as s
-        order by s.score desc, s.item_id
+        order by s.score desc, s.item_no
         limit v_n;
         return;
     end if;
     v_newest := activity_newest();
     return query
-    select (row_number() over (order by s.score desc, i.item_id))::integer, i.item_id, s.score / 1000000.0::double precision
+    select (row_number() over (order by s.score desc, s.item_no))::integer, i.item_id, s.score / 1000000.0::double precision
     from (
         select a.item_no, sum(a.n_events * activity_weight(v_newest, a.hour, v_n_hours, k.weight, k.half_life)) as score
         from (
@@ -66,7 +66,7 @@ begin
     ) as s
     inner join item as i on i.item_no = s.item_no
     where s.score > 0 and i.available and (p_domain is null or i.domain = p_domain)
-    order by s.score desc, i.item_id
+    order by s.score desc, s.item_no
     limit v_n;
 end
 $$;
