@@ -38,6 +38,8 @@ class Settings(BaseSettings):
     """Threads that torch may use; torch's own default when unset."""
     sessions: int = Field(default_factory=lambda: min(os.cpu_count() or 1, 8), ge=1)
     """Database sessions that a stage may use at once: as many as the server has cores to spare."""
+    cron_follow: str = "*/5 * * * *"
+    """When workers bring the served similarities up to the newest event (UTC); empty for never."""
     cron_publish: str = "7 * * * *"
     """When workers make and serve a new run (UTC); empty for never."""
     cron_evaluate: str = "17 3 * * *"

@@ -276,6 +276,10 @@ select recsql.refresh_similarity_pearson(
     %(run_no)s::integer, p_part => %(part)s::integer, p_parts => %(parts)s::integer
 );
 
+-- follow_release --
+-- Bring the served similarities up to the newest event; null where nothing is served.
+select recsql.follow_release();
+
 -- clear_similarity --
 -- Remove a run's neighbours by one method.
 delete from recsql.item_similarity
@@ -502,3 +506,7 @@ select task_name as task, status::text as state, count(*) as n_jobs, max(attempt
 from procrastinate.procrastinate_jobs
 group by task_name, status
 order by task_name, status;
+
+-- refresh_activity --
+-- Count what has happened since for trending, or everything anew; how many events are counted in all.
+select recsql.refresh_activity(%(anew)s);

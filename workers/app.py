@@ -53,6 +53,20 @@ def drain_inbox() -> object:
     return vars(result) if result else None
 
 
+@task("events")
+def refresh_activity() -> object:
+    """Count what has happened since for trending."""
+    with db.connect() as connection:
+        return connection.execute(QUERIES["refresh_activity"], {"anew": False}).fetchall()
+
+
+@task("events")
+def follow() -> object:
+    """Bring the served similarities up to the newest event."""
+    with db.connect() as connection:
+        return connection.execute(QUERIES["follow_release"]).fetchall()
+
+
 @task("embed")
 def embed() -> object:
     """Embed the items whose content has changed."""
@@ -147,9 +161,11 @@ def schedules() -> dict[str, str]:
     settings = get_settings()
     return {
         "drain_inbox": "* * * * *",
+        "refresh_activity": "* * * * *",
         "embed": "* * * * *",
         "retry_stalled": "*/2 * * * *",
         "prune": "47 4 * * *",
+        "follow": settings.cron_follow,
         "publish": settings.cron_publish,
         "evaluate": settings.cron_evaluate,
     }

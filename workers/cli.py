@@ -20,7 +20,7 @@ app = typer.Typer(
 )
 app.add_typer(database.app, name="db")
 for panel, members in {
-    "Data": (data.load, data.inbox, data.rejected, data.redrive),
+    "Data": (data.load, data.inbox, data.activity, data.rejected, data.redrive),
     "Pipeline": (
         commands.run,
         commands.embed,
@@ -29,6 +29,7 @@ for panel, members in {
         commands.score,
         commands.evaluate,
         commands.publish,
+        commands.follow,
         commands.worker,
         commands.defer,
     ),

@@ -50,6 +50,11 @@ def refresh(part: PartOption = "production", protocol: Protocol = "loo", as_json
     _until("slit", part, protocol, 0, as_json)
 
 
+def follow(as_json: Json = False) -> None:
+    """Bring the served similarities up to the newest event, as the worker does every five minutes."""
+    emit({"n_pairs": rows("follow_release")[0]["follow_release"]}, as_json)
+
+
 def train(part: PartOption = "production", protocol: Protocol = "loo", seed: Seed = 0, as_json: Json = False) -> None:
     """Go on with a run until its sequence model is trained."""
     _until("train", part, protocol, seed, as_json)
@@ -96,7 +101,8 @@ def defer(
     task: Annotated[
         str,
         typer.Argument(
-            help="embed, refresh_similarity, train, refresh_candidates, score, evaluate, publish, drain_inbox or prune."
+            help="embed, refresh_similarity, train, refresh_candidates, score, evaluate, publish, drain_inbox, "
+            "refresh_activity, follow or prune."
         ),
     ],
     as_json: Json = False,

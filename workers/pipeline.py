@@ -76,6 +76,9 @@ class Pipeline:
         """Make the run on everything and serve it; its number, and whether it was not served yet."""
         run_no = self.run("production")
         published = self.connection.execute(QUERIES["publish_new"], {"run_no": run_no}).fetchone()
+        self._one(
+            "refresh_activity", anew=False
+        )  # what is trending goes with what is recommended, also where no worker runs
         return run_no, published is not None
 
     def run(self, part: Part, until: str | None = None) -> int:

@@ -1,4 +1,4 @@
-"""``recsql load|rejected|redrive|inbox``: what comes in."""
+"""``recsql load|rejected|redrive|inbox|activity``: what comes in."""
 
 from pathlib import Path
 from typing import Annotated
@@ -33,6 +33,7 @@ def load(
     """Load items, users and events; loading the same again changes nothing."""
     from recsql import db, ingest
     from recsql.migrate import migrated_url
+    from recsql.queries import QUERIES
     from recsql.readers.factory import open_reader
     from recsql.readers.mapping import Mapping
     from recsql.settings import get_settings
@@ -51,6 +52,7 @@ def load(
             options,
             lambda done, total, note: progress.update(task, completed=done, total=total, note=note),
         )
+        connection.execute(QUERIES["refresh_activity"], {"anew": False})
     emit(vars(result), as_json)
 
 
@@ -61,6 +63,14 @@ def inbox(time_unit: TimeUnit = "s", max_per_minute: MaxPerMinute = 1000, as_jso
     with db.connect() as connection:
         result = ingest.drain_inbox(connection, ingest.LoadOptions(time_unit, max_per_minute))
     emit(vars(result) if result else {"n_rows": 0}, as_json)
+
+
+def activity(
+    anew: Annotated[bool, typer.Option("--anew", help="Count all events again, not only what has changed.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Count what has happened since for trending, as the worker does every minute."""
+    emit({"n_events": rows("refresh_activity", anew=anew)[0]["refresh_activity"]}, as_json)
 
 
 def rejected(as_json: Json = False) -> None:

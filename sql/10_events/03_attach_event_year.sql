@@ -35,6 +35,11 @@ begin
     end;
     begin
         execute format('alter table recsql.event attach partition recsql.%I %s', v_name, event_year_bound(p_year));
+        -- Past the trigger of event; to count its rows here would hold up the load.
+        execute format(
+            'insert into recsql.activity_pending (load_no, year) select e.load_no, $1 from recsql.%I as e limit 1', v_name
+        ) using p_year;
+        execute format('insert into recsql.user_change (user_no) select distinct e.user_no from recsql.%I as e', v_name);
     exception when check_violation then
         -- Somebody has written an event of that year meanwhile, and it went to the default partition.
         execute format('select count(*) from recsql.%I', v_name) into v_known;
@@ -49,5 +54,5 @@ end
 $$;
 
 comment on function recsql.attach_event_year(integer) is
-'Makes a filled table of new_event_year a partition of event, with its indexes; of equal events the first is kept. '
-'Returns the number of those left out.';
+'Makes a table of new_event_year that one load has filled a partition of event, with its indexes; of equal events the first is '
+'kept. Returns the number of those left out.';

@@ -20,9 +20,8 @@ begin
             v.item_no,
             v.at,
             v.event_no,
-            k.weight * coalesce(
-                power(0.5, extract(epoch from v_now - v.at) / extract(epoch from k.half_life))::real, 1
-            ) as weight,
+            k.weight as kind_weight,
+            k.weight * faded(v_now - v.at, k.half_life)::real as weight,
             case when k.is_rating then v.value end as rating
         from visible_event(p_run_no) as v
         inner join event_kind as k on k.kind_no = v.kind_no
@@ -33,12 +32,34 @@ begin
             w.user_no,
             w.item_no,
             sum(w.weight) as weight,
+            max(w.kind_weight) as strongest,
+            min(w.kind_weight) as weakest,
             avg(w.rating) as rating,
             count(*) as n_events,
             max(w.at) as at,
             max(w.event_no) as event_no
         from weighted as w
         group by w.user_no, w.item_no
+    ),
+
+    -- What spoke for the item and what against it fade at different rates, so the sign is that of a fixed moment, the newest
+    -- event of the two: no time that passes and no event of others changes it.
+    mixed as (
+        select
+            p.user_no,
+            p.item_no,
+            sum(k.weight * faded(p.at - v.at, k.half_life)) > 0 as is_positive
+        from pairs as p
+        inner join visible_event(p_run_no) as v on v.user_no = p.user_no and v.item_no = p.item_no
+        inner join event_kind as k on k.kind_no = v.kind_no
+        where p.strongest > 0 and p.weakest < 0
+        group by p.user_no, p.item_no
+    ),
+
+    judged as (
+        select p.*, coalesce(m.is_positive, p.strongest > 0) as is_positive
+        from pairs as p
+        left join mixed as m on m.user_no = p.user_no and m.item_no = p.item_no
     ),
 
     normalised as (
@@ -51,10 +72,10 @@ begin
             p.at,
             p.event_no,
             case
-                when p.weight > 0
-                    then row_number() over (partition by p.user_no, p.weight > 0 order by p.at desc, p.event_no desc) - 1
+                when p.is_positive
+                    then row_number() over (partition by p.user_no, p.is_positive order by p.at desc, p.event_no desc) - 1
             end as step
-        from pairs as p
+        from judged as p
         window by_user as (partition by p.user_no)
     )
 
@@ -69,6 +90,7 @@ end
 $$;
 
 comment on function recsql.refresh_interaction(integer) is
-'Writes what a run may know of each user and item, from the events that it may see: summed weight with age, normalised '
-'rating, and how many steps back it is; and the same as users'' sequences. Replaces the run''s earlier rows. Returns the '
-'number of rows.';
+'Writes what a run may know of each user and item, from the events that it may see: summed weight with age (repeats add up), '
+'normalised rating, and how many steps back it is. In the sequence are items whose weights, with their ages at the user''s newest '
+'event with the item, sum to more than 0: one that was disliked as strongly as liked is not. Writes user_sequence too. Replaces the run''s earlier rows. '
+'Returns the number of rows.';

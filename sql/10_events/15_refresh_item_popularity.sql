@@ -15,24 +15,13 @@ begin
         i.item_no,
         count(*),
         sum(i.weight),
-        -- Below 2^-60 a trend is nothing; without the bound it would underflow for items of long ago.
-        sum(
-            i.weight * power(
-                0.5, least(60, extract(epoch from newest.at - i.at) / extract(epoch from p_half_life))
-            )
-        )
+        sum(i.weight * faded(newest.at - i.at, p_half_life))
     from interaction as i
     cross join (select max(at) as at from interaction where run_no = p_run_no) as newest
     where i.run_no = p_run_no and i.step is not null
     group by i.item_no
     order by i.item_no;
     get diagnostics v_rows = row_count;
-    delete from item_activity where run_no = p_run_no;
-    insert into item_activity (run_no, day, item_no, n_users, weight)
-    select p_run_no, (i.at at time zone 'UTC')::date, i.item_no, count(*), sum(i.weight)
-    from interaction as i
-    where i.run_no = p_run_no and i.step is not null
-    group by (i.at at time zone 'UTC')::date, i.item_no;
     execute format('analyze recsql.%I', v_partition);
     return v_rows;
 end
@@ -40,4 +29,4 @@ $$;
 
 comment on function recsql.refresh_item_popularity(integer, interval) is
 'Writes how many users each item has and how much it is consumed of late (age halves it every p_half_life, counted from the '
-'newest interaction), and its users by day. Returns the number of rows.';
+'newest interaction). Returns the number of rows.';

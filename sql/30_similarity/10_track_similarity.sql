@@ -18,18 +18,21 @@ declare
     v_partition text := add_list_partition('pair_count', p_run_no);
     v_rows bigint;
 begin
-    insert into pair_state (run_no, source_no, last_event_no, config)
-    select
-        p_run_no, v_source_no, r.last_event_no,
+    insert into pair_state (run_no, source_no, snapshot, config)
+    values (
+        p_run_no, v_source_no, (select r.snapshot from run as r where r.run_no = p_run_no),
         jsonb_build_object(
             'window', p_window, 'reverse', p_reverse, 'shrinkage', p_shrinkage, 'popularity_power', p_popularity_power,
             'neighbours', p_neighbours
         )
-    from run as r
-    where r.run_no = p_run_no
+    )
     on conflict (run_no, source_no) do update
-        set last_event_no = excluded.last_event_no, config = excluded.config, updated_at = clock_timestamp();
-    perform refresh_user_sequence(p_run_no);
+        set snapshot = excluded.snapshot, config = excluded.config, updated_at = clock_timestamp();
+    execute format('truncate recsql.%I', add_list_partition('pair_sequence', p_run_no));
+    insert into pair_sequence (run_no, source_no, user_no, item_nos)
+    select p_run_no, v_source_no, s.user_no, s.item_nos
+    from user_sequence as s
+    where s.run_no = p_run_no;
     execute format('truncate recsql.%I', v_partition);
     execute format(
         $sql$

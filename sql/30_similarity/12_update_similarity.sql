@@ -8,7 +8,7 @@ set work_mem = '64MB'
 as $$
 declare
     v_state pair_state;
-    v_last bigint;
+    v_snapshot pg_snapshot := pg_current_snapshot();
     v_window integer;
     v_weights integer [];
     v_ahead integer [];
@@ -28,10 +28,6 @@ begin
     v_weights := gap_weights(v_window, (v_state.config ->> 'reverse')::real);
     v_ahead := array(select v_weights[v_window + 1 - g.gap] from generate_series(1, v_window) as g (gap));
     v_back := v_weights[v_window + 2 :];
-    select max(e.event_no) into v_last from event as e where e.event_no > v_state.last_event_no;
-    if v_last is null then
-        return 0;
-    end if;
 
     create temporary table changed on commit drop as
     select
@@ -44,8 +40,6 @@ begin
             n.user_no,
             coalesce(o.item_nos, '{}') as old_nos,
             n.item_nos as new_nos,
-            n.weights,
-            n.ratings,
             array_position(n.item_nos, o.item_nos[1]) - 1 as n_new,
             -- Mostly the new items have just come on top, and the oldest may have fallen out at the end.
             n.item_nos[array_position(n.item_nos, o.item_nos[1]) :]
@@ -53,11 +47,14 @@ begin
             common_tail(coalesce(o.item_nos, '{}'), n.item_nos) as n_same
         from current_sequence(
             array(
-                select distinct e.user_no from event as e
-                where e.event_no > v_state.last_event_no and e.event_no <= v_last
+                select distinct u.user_no from user_change as u
+                where
+                    u.noted_in >= pg_snapshot_xmin(v_state.snapshot)
+                    and not pg_visible_in_snapshot(u.noted_in, v_state.snapshot)
             )
         ) as n
-        left join user_sequence as o on o.run_no = p_run_no and o.user_no = n.user_no
+        left join pair_sequence as o
+            on o.run_no = p_run_no and o.source_no = v_state.source_no and o.user_no = n.user_no
         where o.item_nos is distinct from n.item_nos
     ) as c;
 
@@ -97,10 +94,9 @@ begin
         p.run_no = p_run_no and p.source_no = v_state.source_no and p.item_no = c.item_no
         and p.neighbour_no = c.neighbour_no and c.n < 0 and p.n = 0;
 
-    insert into user_sequence as s (run_no, user_no, item_nos, weights, ratings)
-    select p_run_no, c.user_no, c.new_nos, c.weights, c.ratings from pg_temp.changed as c
-    on conflict (run_no, user_no) do update
-        set item_nos = excluded.item_nos, weights = excluded.weights, ratings = excluded.ratings;
+    insert into pair_sequence (run_no, source_no, user_no, item_nos)
+    select p_run_no, v_state.source_no, c.user_no, c.new_nos from pg_temp.changed as c
+    on conflict (run_no, source_no, user_no) do update set item_nos = excluded.item_nos;
 
     perform write_similarity(
         p_run_no, 'sequential',
@@ -113,7 +109,7 @@ begin
         null, (v_state.config ->> 'neighbours')::integer,
         p_item_nos => array(select distinct c.item_no from pg_temp.pair_change as c)
     );
-    update pair_state set last_event_no = v_last, updated_at = clock_timestamp()
+    update pair_state set snapshot = v_snapshot, updated_at = clock_timestamp()
     where run_no = p_run_no and source_no = v_state.source_no;
     drop table pg_temp.changed, pg_temp.pair_change;
     return v_rows;

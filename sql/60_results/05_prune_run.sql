@@ -19,12 +19,13 @@ begin
     end loop;
     foreach v_table in array
         array[
-            'interaction', 'user_sequence', 'item_popularity', 'item_activity', 'item_similarity', 'pair_count', 'candidate',
+            'interaction', 'user_sequence', 'item_popularity', 'item_similarity', 'pair_count', 'pair_sequence', 'candidate',
             'score', 'recommendation'
         ]
     loop
         execute format('drop table if exists recsql.%I', v_table || '_' || p_run_no);
     end loop;
+    delete from pair_state where run_no = p_run_no;
     update model_version set artifact = null, status = 'retired' where run_no = p_run_no;
     update run set state = 'pruned', finished_at = coalesce(finished_at, clock_timestamp()) where run_no = p_run_no;
 end

@@ -35,9 +35,11 @@ begin
             return next;
         end if;
     end loop;
+    delete from user_change as c
+    where c.noted_in < (select min(pg_snapshot_xmin(r.snapshot)::text::bigint)::text::xid8 from run as r where r.state <> 'pruned');
 end
 $$;
 
 comment on function recsql.prune_runs(integer) is
 'Prunes all but the newest p_keep complete runs of each protocol and part, and all but the newest unfinished one; never one that '
-'is served or being made. Gives the numbers of the pruned runs.';
+'is served or being made. Forgets which users did something that all runs know. Gives the numbers of the pruned runs.';

@@ -72,7 +72,8 @@ begin
         v_run_no, v_known_nos, v_known_weights, v_new_nos, v_new_weights, null,
         array(select v_item_no from part), array(select component from part)
     ) as e on e.component = p.component
-    left join item as i on i.item_no = e.evidence_no
+    -- limit 1 keeps it from becoming a join with the whole catalogue.
+    left join lateral (select m.item_id, m.title from item as m where m.item_no = e.evidence_no limit 1) as i on true
     left join had as h on h.item_no = e.evidence_no
     left join source as o on o.source = split_part(p.component, ' ', -1)
     order by contribution desc, p.component, i.item_id;

@@ -7,6 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from recsql.db import connect
+
 UNIT = 2**24
 WINDOW = 3
 REVERSE = 0.5
@@ -135,6 +137,39 @@ def test_parts_of_a_refresh_make_the_whole(catalogue):
             )
         assert lists(catalogue, run_no) == whole
         catalogue.execute("delete from recsql.item_similarity")
+
+
+def test_events_that_commit_late_are_not_lost(catalogue, database):
+    record(catalogue, [("u1", "a", "like", 1), ("u2", "c", "like", 1)])
+    run_no = begin_run(catalogue)
+    catalogue.execute(f"select recsql.track_similarity(%s::integer, {OPTIONS})", (run_no,))
+    with connect(database, autocommit=False) as slow:
+        record(slow, [("u2", "d", "like", 2)])
+        # Written after the other one's event and committed before it.
+        record(catalogue, [("u1", "b", "like", 2)])
+        assert catalogue.execute("select recsql.update_similarity(%s::integer)", (run_no,)).fetchone() == (2,)
+        slow.commit()
+    assert catalogue.execute("select recsql.update_similarity(%s::integer)", (run_no,)).fetchone() == (2,)
+    assert catalogue.execute("select recsql.update_similarity(%s::integer)", (run_no,)).fetchone() == (0,)
+
+
+def test_follow_release_counts_once_and_then_follows(catalogue):
+    assert catalogue.execute("select recsql.follow_release()").fetchone() == (None,)
+    record(catalogue, [("u1", "a", "like", 1), ("u1", "b", "like", 2)])
+    run_no = begin_run(catalogue)
+    catalogue.execute("insert into recsql.release (slot, run_no, policy_no) select 'default', %s, 1", (run_no,))
+    assert catalogue.execute("select recsql.follow_release()").fetchone() == (0,)
+    record(catalogue, [("u1", "g", "like", 3)])
+    # b→g, a→g and back.
+    assert catalogue.execute("select recsql.follow_release()").fetchone() == (4,)
+    no = dict(catalogue.execute("select item_id, item_no from recsql.item").fetchall())
+    assert no["g"] in lists(catalogue, run_no)[no["b"]][0]
+    # Another run takes its place: its pairs are counted, those of the first forgotten.
+    next_no = begin_run(catalogue)
+    catalogue.execute("update recsql.release set run_no = %s", (next_no,))
+    assert catalogue.execute("select recsql.follow_release()").fetchone() == (0,)
+    assert not counts(catalogue, run_no)
+    assert len(counts(catalogue, next_no)) == 6
 
 
 def test_update_of_a_run_that_does_not_follow_says_what_to_do(catalogue):

@@ -196,7 +196,6 @@ N_RESERVED = 20
 MADE = {
     "interaction": "select to_jsonb(t) - 'run_no' from recsql.interaction as t where run_no = %(run_no)s",
     "item_popularity": "select to_jsonb(t) - 'run_no' from recsql.item_popularity as t where run_no = %(run_no)s",
-    "item_activity": "select to_jsonb(t) - 'run_no' from recsql.item_activity as t where run_no = %(run_no)s",
     "item_similarity": "select to_jsonb(t) - 'run_no' from recsql.item_similarity as t where run_no = %(run_no)s",
     "candidate": "select to_jsonb(t) - 'run_no' from recsql.candidate as t where run_no = %(run_no)s",
     "score": "select to_jsonb(t) - 'run_no' - 'version_no' from recsql.score as t where run_no = %(run_no)s",
