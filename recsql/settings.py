@@ -36,6 +36,8 @@ class Settings(BaseSettings):
     """Name or path of a sentence-transformers model; the packaged one when unset."""
     threads: int | None = None
     """Threads that torch may use; torch's own default when unset."""
+    connections: int = Field(default=2, ge=1)
+    """Connections over which stages that the database does alone are spread: about its processor cores."""
     cron_publish: str = "7 * * * *"
     """When workers make and serve a new run (UTC); empty for never."""
     cron_evaluate: str = "17 3 * * *"

@@ -20,6 +20,7 @@ from workers.fusion_weights import fit_weights
 from workers.interactions import RunData, read_run
 from workers.models.base import Model, TrainingData, TrainingOptions
 from workers.models.registry import get_model, load_artifact, save_artifact
+from workers.parallel import execute_all
 from workers.tables import read_columns, write_columns, write_neighbours, write_vectors
 
 Part = Literal["validation", "test", "production"]
@@ -38,6 +39,7 @@ class PipelineConfig:
     Attributes:
         protocol: offline protocol that chooses and measures.
         candidates: candidates of each source a user.
+        candidates_of: candidates of a source of which there are more or fewer, by its name.
         reverse: how much a pair counts in the direction in which it did not happen, in the sequential similarity.
         models: hyperparameters that differ from the defaults, by name of the model.
         seed: of training.
@@ -45,9 +47,14 @@ class PipelineConfig:
 
     protocol: str = "loo"
     candidates: int = 150
+    candidates_of: dict[str, int] = field(default_factory=dict)
     reverse: float = 0.4
     models: dict[str, dict[str, Any]] = field(default_factory=dict)
     seed: int = 0
+
+    def n_candidates(self, source: str) -> int:
+        """Candidates of a source a user."""
+        return self.candidates_of.get(source, self.candidates)
 
 
 @dataclass
@@ -94,15 +101,19 @@ class Run:
             raise PipelineError(f"Run {self.run_no} has no trained {SEQUENCE_MODEL}: train it first (recsql train).")
         return row[0], load_artifact(row[1])
 
+    def parameters(self, **others: Any) -> dict[str, Any]:
+        """What a named statement is given: the run and whatever else it takes."""
+        return {"run_no": self.run_no, **others}
+
     def one(self, query: str, **parameters: Any) -> Any:
         """First column of the first row of a named statement."""
-        row = self.connection.execute(QUERIES[query], {"run_no": self.run_no, **parameters}).fetchone()
+        row = self.connection.execute(QUERIES[query], self.parameters(**parameters)).fetchone()
         assert row is not None
         return row[0]
 
     def columns(self, query: str, types: dict[str, Any], **parameters: Any) -> list[Any]:
         """Columns of a named statement as arrays."""
-        return read_columns(self.connection, QUERIES[query], {"run_no": self.run_no, **parameters}, types)
+        return read_columns(self.connection, QUERIES[query], self.parameters(**parameters), types)
 
     def sources(self) -> list[tuple[int, str]]:
         """Numbers and names of the active sources."""
@@ -144,6 +155,16 @@ def item_weights(name: str) -> Stage:
     return stage
 
 
+def per_source(kind: str, query: str) -> Stage:
+    """Stage that computes in SQL what the active sources of a kind read; most often there are none."""
+
+    def stage(run: Run, progress: Progress) -> int:
+        sources = run.connection.execute(QUERIES["sources_of_kind"], {"kind": kind}).fetchall()
+        return sum(run.one(query, source=source) for (source,) in sources)
+
+    return stage
+
+
 def train(run: Run, progress: Progress) -> int:
     """Train the sequence model; its artifact and its vectors land in the database together."""
     data, kind = run.data, get_model(SEQUENCE_MODEL)
@@ -176,13 +197,15 @@ def train(run: Run, progress: Progress) -> int:
 
 def candidates(run: Run, progress: Progress) -> int:
     """The best items of each source for each user."""
-    written, done = 0, 0
-    sources, chunks = run.sources(), run.user_chunks()
-    for _, source in sources:
-        for first, last in chunks:
-            written += run.one("refresh_candidates", source=source, first=first, last=last, n=run.config.candidates)
-            done += 1
-            progress(done, len(sources) * len(chunks), source)
+    calls = [
+        ("refresh_candidates", run.parameters(source=source, first=first, last=last, n=run.config.n_candidates(source)))
+        for _, source in run.sources()
+        for first, last in run.user_chunks()
+    ]
+    written = 0
+    for done, (place, n_rows) in enumerate(execute_all(run.connection, calls), start=1):
+        written += n_rows
+        progress(done, len(calls), calls[place][1]["source"])
     run.connection.execute(QUERIES["analyze_candidates"])
     return written
 
@@ -258,6 +281,8 @@ STAGES: dict[str, Stage] = {
     "cosine": similarity("cosine"),
     "ease": item_weights("ease"),
     "slit": item_weights("slit"),
+    "users": per_source("user", "refresh_user_similarity_cosine"),
+    "segments": per_source("segment", "refresh_segment_popularity"),
     "train": train,
     "candidates": candidates,
     "score": score,

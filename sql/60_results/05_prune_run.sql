@@ -19,7 +19,8 @@ begin
     end loop;
     foreach v_table in array
         array[
-            'interaction', 'item_popularity', 'item_activity', 'item_similarity', 'candidate', 'score', 'recommendation'
+            'interaction', 'item_popularity', 'item_activity', 'item_similarity', 'user_similarity', 'segment_popularity',
+            'candidate', 'score', 'recommendation'
         ]
     loop
         execute format('drop table if exists recsql.%I', v_table || '_' || p_run_no);
