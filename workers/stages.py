@@ -4,7 +4,7 @@ A stage replaces what an earlier attempt at it left, so a run that was stopped g
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -196,10 +196,15 @@ def train(run: Run, progress: Progress) -> int:
 
 
 def candidates(run: Run, progress: Progress) -> int:
-    """The best items of each source for each user."""
+    """The best items of each active source for each user."""
+    return write_candidates(run, [source for _, source in run.sources()], progress)
+
+
+def write_candidates(run: Run, sources: Sequence[str], progress: Progress) -> int:
+    """The best items of some sources for each user."""
     calls = [
         ("refresh_candidates", run.parameters(source=source, first=first, last=last, n=run.config.n_candidates(source)))
-        for _, source in run.sources()
+        for source in sources
         for first, last in run.user_chunks()
     ]
     written = 0
