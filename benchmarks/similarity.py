@@ -160,7 +160,7 @@ def measure_growth(url: str, largest: int, bar: Any) -> dict[str, float]:
 
 
 def _simulate(connection: psycopg.Connection, n_interactions: int) -> int:
-    """A run whose users, 100 interactions each on average and many times that at most, chose popular items more often."""
+    """A run whose users chose popular items more often: 100 interactions on average, of some many times that."""
     row = connection.execute("select recsql.begin_run(null, 'growth', '{}')").fetchone()
     assert row is not None
     connection.execute("select setseed(0)")

@@ -36,8 +36,8 @@ class Settings(BaseSettings):
     """Name or path of a sentence-transformers model; the packaged one when unset."""
     threads: int | None = None
     """Threads that torch may use; torch's own default when unset."""
-    sessions: int = Field(default_factory=lambda: min(os.cpu_count() or 1, 8), ge=1)
-    """Database sessions that a stage may use at once: as many as the server has cores to spare."""
+    connections: int = Field(default_factory=lambda: min(os.cpu_count() or 1, 8), ge=1)
+    """Connections over which stages that the database does alone are spread: about its processor cores."""
     cron_follow: str = "*/5 * * * *"
     """When workers bring the served similarities up to the newest event (UTC); empty for never."""
     cron_publish: str = "7 * * * *"

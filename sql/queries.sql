@@ -189,11 +189,11 @@ on conflict (space_no, item_no) do update
 select recsql.make_split(%(protocol)s, %(part)s);
 
 -- input_state --
--- Digest of what a run reads: events, items and vectors.
+-- Digest of what a run reads: events, items and vectors, and which sources there are.
 select md5(concat_ws(
     ' ', (select max(event_no) from recsql.event), (select count(*) from recsql.event), (select max(updated_at) from recsql.item),
     (select count(*) from recsql.item), (select max(embedded_at) from recsql.item_embedding),
-    (select digest from recsql.sql_digest)
+    (select digest from recsql.sql_digest), (select string_agg(s::text, ' ' order by s.source_no) from recsql.source as s)
 ));
 
 -- run_of_input --
@@ -280,6 +280,14 @@ select recsql.refresh_similarity_pearson(
 -- Bring the served similarities up to the newest event; null where nothing is served.
 select recsql.follow_release();
 
+-- refresh_user_similarity_cosine --
+-- Similar users, for a source of kind user.
+select recsql.refresh_user_similarity_cosine(%(run_no)s::integer, p_source => %(source)s);
+
+-- refresh_segment_popularity --
+-- Popular items of each segment, for a source of kind segment.
+select recsql.refresh_segment_popularity(%(run_no)s::integer, %(source)s);
+
 -- clear_similarity --
 -- Remove a run's neighbours by one method.
 delete from recsql.item_similarity
@@ -316,7 +324,7 @@ analyze recsql.candidate;
 
 -- candidate_pairs --
 -- Candidates of some users, whatever their source.
-select distinct user_no, item_no from recsql.candidate
+select distinct user_no, unnest(item_nos) as item_no from recsql.candidate
 where run_no = %(run_no)s and user_no between %(first)s and %(last)s
 order by user_no, item_no;
 
@@ -352,6 +360,10 @@ inner join recsql.source_part(%(run_no)s::integer, 0, 2147483647) as p on p.user
 -- sources --
 -- The sources by number.
 select source_no, source from recsql.source where is_active order by source_no;
+
+-- sources_of_kind --
+-- The active sources of a kind.
+select source from recsql.source where is_active and kind = %(kind)s order by source_no;
 
 -- write_policy --
 -- Keep fitted weights.

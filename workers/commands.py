@@ -47,7 +47,7 @@ def run(protocol: Protocol = "loo", seed: Seed = 0, as_json: Json = False) -> No
 
 def refresh(part: PartOption = "production", protocol: Protocol = "loo", as_json: Json = False) -> None:
     """Begin a run, or go on with it: interactions, popularity and similarities."""
-    _until("slit", part, protocol, 0, as_json)
+    _until("segments", part, protocol, 0, as_json)
 
 
 def follow(as_json: Json = False) -> None:

@@ -1,95 +1,71 @@
-"""One statement many times, on several sessions at once: SQL that splits its work by items or users uses all cores."""
+"""Statements over several connections at once: the work of a stage that the database itself does."""
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
+from queue import SimpleQueue
 from typing import Any
 
 import psycopg
-from pgvector.psycopg import register_vector
 from psycopg.conninfo import make_conninfo
 
+from recsql import db
 from recsql.queries import QUERIES
 from recsql.settings import get_settings
 
-__all__ = ["run_parts"]
+Call = tuple[str, dict[str, Any]]
+"""A named statement and its parameters."""
 
 
-def run_parts(
-    connection: psycopg.Connection[Any],
-    query: str,
-    parameters: Sequence[dict[str, Any]],
-    done: Callable[[int, int], None] = lambda done, total: None,
-    n_sessions: int | None = None,
-) -> list[Any]:
-    """First columns of a named statement's first rows, one for each set of parameters and in their order.
+def execute_all(
+    connection: psycopg.Connection[Any], calls: Sequence[Call], n_connections: int | None = None
+) -> Iterator[tuple[int, Any]]:
+    """Do statements, each in a transaction of its own, on as many connections as the settings say.
+
+    Calls must not depend on each other. If one fails or the caller stops, those that run are cancelled and none begins.
 
     Args:
-        connection: whose server and user the sessions have; it waits meanwhile.
-        query: name of the statement, which commits each time by itself.
-        parameters: of each time.
-        done: called after each time with how many are done, and how many there are.
-        n_sessions: at once; the setting ``sessions`` when None.
+        connection: in autocommit mode; the others go to the same database.
+        calls: what to do.
+        n_connections: at once; ``RECSQL_CONNECTIONS`` when None.
 
-    Raises:
-        psycopg.Error: one of the statements failed; those that ran beside it have been cancelled.
+    Yields:
+        The place of a call among ``calls`` and the first column of its first row, in the order in which they end.
     """
-    n_sessions = min(n_sessions or get_settings().sessions, len(parameters))
-    if n_sessions < 2:
-        found = []
-        for number, one in enumerate(parameters):
-            found.append(_first(connection, query, one))
-            done(number + 1, len(parameters))
-        return found
-    with _sessions(connection, n_sessions) as sessions, ThreadPoolExecutor(n_sessions) as threads:
-        free, futures, pending = list(sessions), [], set[Future[Any]]()
-        used: dict[Future[Any], psycopg.Connection[Any]] = {}
-        try:
-            for one in parameters:
-                if not free:
-                    pending = _wait(pending, used, free)
-                    done(len(futures) - len(pending), len(parameters))
-                session = free.pop()
-                future = threads.submit(_first, session, query, one)
-                used[future] = session
-                futures.append(future)
-                pending.add(future)
-            while pending:
-                pending = _wait(pending, used, free)
-                done(len(futures) - len(pending), len(parameters))
-        except BaseException:
-            for session in sessions:
-                session.cancel()
-            raise
-        return [future.result() for future in futures]
-
-
-def _wait(
-    pending: set[Future[Any]], used: dict[Future[Any], psycopg.Connection[Any]], free: list[psycopg.Connection[Any]]
-) -> set[Future[Any]]:
-    """Wait for the next to end; what still runs."""
-    ended, running = wait(pending, return_when=FIRST_COMPLETED)
-    for future in ended:
-        future.result()
-        free.append(used.pop(future))
-    return running
-
-
-def _first(connection: psycopg.Connection[Any], query: str, parameters: dict[str, Any]) -> Any:
-    row = connection.execute(QUERIES[query], parameters).fetchone()
-    assert row is not None
-    return row[0]
-
-
-@contextmanager
-def _sessions(connection: psycopg.Connection[Any], n_sessions: int) -> Iterator[list[psycopg.Connection[Any]]]:
-    """Sessions like that of a connection."""
-    address = make_conninfo(connection.info.dsn, password=connection.info.password or None)
+    n_connections = min(n_connections or get_settings().connections, len(calls))
+    if n_connections <= 1:
+        for place, (query, parameters) in enumerate(calls):
+            yield place, _first(connection.execute(QUERIES[query], parameters))
+        return
+    # libpq shows its parameters without the password.
+    url = make_conninfo(connection.info.dsn, password=connection.info.password or None)
     with ExitStack() as stack:
-        sessions = [
-            stack.enter_context(psycopg.connect(address, autocommit=True, application_name="recsql"))
-            for _ in range(n_sessions)
-        ]
-        for session in sessions:
-            register_vector(session)
-        yield sessions
+        opened = [stack.enter_context(db.connect(url)) for _ in range(n_connections)]
+        free: SimpleQueue[psycopg.Connection[Any]] = SimpleQueue()
+        for other in opened:
+            free.put(other)
+        pool = stack.enter_context(ThreadPoolExecutor(n_connections, thread_name_prefix="execute_all"))
+
+        def execute(call: Call) -> Any:
+            other = free.get()
+            try:
+                return _first(other.execute(QUERIES[call[0]], call[1]))
+            finally:
+                free.put(other)
+
+        places: dict[Future[Any], int] = {pool.submit(execute, call): place for place, call in enumerate(calls)}
+        try:
+            for done in as_completed(places):
+                with db.explained():
+                    result = done.result()
+                yield places[done], result
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for other in opened:
+                other.cancel_safe()
+            raise
+
+
+def _first(cursor: psycopg.Cursor[Any]) -> Any:
+    row = cursor.fetchone()
+    return None if row is None else row[0]

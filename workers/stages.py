@@ -4,7 +4,7 @@ A stage replaces what an earlier attempt at it left, so a run that was stopped g
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -21,7 +21,7 @@ from workers.fusion_weights import fit_weights
 from workers.interactions import RunData, read_run
 from workers.models.base import Model, TrainingData, TrainingOptions
 from workers.models.registry import get_model, load_artifact, save_artifact
-from workers.parallel import run_parts
+from workers.parallel import execute_all
 from workers.tables import read_columns, write_columns, write_neighbours, write_vectors
 
 Part = Literal["validation", "test", "production"]
@@ -40,6 +40,7 @@ class PipelineConfig:
     Attributes:
         protocol: offline protocol that chooses and measures.
         candidates: candidates of each source a user.
+        candidates_of: candidates of a source of which there are more or fewer, by its name.
         reverse: how much a pair counts in the direction in which it did not happen, in the sequential similarity.
         models: hyperparameters that differ from the defaults, by name of the model.
         seed: of training.
@@ -47,9 +48,14 @@ class PipelineConfig:
 
     protocol: str = "loo"
     candidates: int = 150
+    candidates_of: dict[str, int] = field(default_factory=dict)
     reverse: float = 0.4
     models: dict[str, dict[str, Any]] = field(default_factory=dict)
     seed: int = 0
+
+    def n_candidates(self, source: str) -> int:
+        """Candidates of a source a user."""
+        return self.candidates_of.get(source, self.candidates)
 
 
 @dataclass
@@ -96,15 +102,19 @@ class Run:
             raise PipelineError(f"Run {self.run_no} has no trained {SEQUENCE_MODEL}: train it first (recsql train).")
         return row[0], load_artifact(row[1])
 
+    def parameters(self, **others: Any) -> dict[str, Any]:
+        """What a named statement is given: the run and whatever else it takes."""
+        return {"run_no": self.run_no, **others}
+
     def one(self, query: str, **parameters: Any) -> Any:
         """First column of the first row of a named statement."""
-        row = self.connection.execute(QUERIES[query], {"run_no": self.run_no, **parameters}).fetchone()
+        row = self.connection.execute(QUERIES[query], self.parameters(**parameters)).fetchone()
         assert row is not None
         return row[0]
 
     def columns(self, query: str, types: dict[str, Any], **parameters: Any) -> list[Any]:
         """Columns of a named statement as arrays."""
-        return read_columns(self.connection, QUERIES[query], {"run_no": self.run_no, **parameters}, types)
+        return read_columns(self.connection, QUERIES[query], self.parameters(**parameters), types)
 
     def sources(self) -> list[tuple[int, str]]:
         """Numbers and names of the active sources."""
@@ -123,9 +133,12 @@ def similarity(method: str) -> Stage:
     """Stage that computes one method's item similarities in SQL."""
 
     def stage(run: Run, progress: Progress) -> int:
-        parameters = {"run_no": run.run_no, "reverse": run.config.reverse, "parts": get_settings().sessions}
-        parts = [parameters | {"part": part} for part in range(parameters["parts"])]
-        return sum(run_parts(run.connection, f"refresh_similarity_{method}", parts))
+        n_parts = get_settings().connections
+        calls = [
+            (f"refresh_similarity_{method}", run.parameters(reverse=run.config.reverse, part=part, parts=n_parts))
+            for part in range(n_parts)
+        ]
+        return sum(n_lists for _, n_lists in execute_all(run.connection, calls))
 
     return stage
 
@@ -144,6 +157,16 @@ def item_weights(name: str) -> Stage:
             run.connection.execute(QUERIES["clear_similarity"], {"run_no": run.run_no, "source": name})
             source_no = run.one("source_no", source=name)
             return write_neighbours(run.connection, run.run_no, source_no, run.data.item_nos, neighbours, weights)
+
+    return stage
+
+
+def per_source(kind: str, query: str) -> Stage:
+    """Stage that computes in SQL what the active sources of a kind read; most often there are none."""
+
+    def stage(run: Run, progress: Progress) -> int:
+        sources = run.connection.execute(QUERIES["sources_of_kind"], {"kind": kind}).fetchall()
+        return sum(run.one(query, source=source) for (source,) in sources)
 
     return stage
 
@@ -179,14 +202,21 @@ def train(run: Run, progress: Progress) -> int:
 
 
 def candidates(run: Run, progress: Progress) -> int:
-    """The best items of each source for each user."""
-    written, done = 0, 0
-    sources, chunks = run.sources(), run.user_chunks()
-    for _, source in sources:
-        for first, last in chunks:
-            written += run.one("refresh_candidates", source=source, first=first, last=last, n=run.config.candidates)
-            done += 1
-            progress(done, len(sources) * len(chunks), source)
+    """The best items of each active source for each user."""
+    return write_candidates(run, [source for _, source in run.sources()], progress)
+
+
+def write_candidates(run: Run, sources: Sequence[str], progress: Progress) -> int:
+    """The best items of some sources for each user."""
+    calls = [
+        ("refresh_candidates", run.parameters(source=source, first=first, last=last, n=run.config.n_candidates(source)))
+        for source in sources
+        for first, last in run.user_chunks()
+    ]
+    written = 0
+    for done, (place, n_rows) in enumerate(execute_all(run.connection, calls), start=1):
+        written += n_rows
+        progress(done, len(calls), calls[place][1]["source"])
     run.connection.execute(QUERIES["analyze_candidates"])
     return written
 
@@ -262,6 +292,8 @@ STAGES: dict[str, Stage] = {
     "cosine": similarity("cosine"),
     "ease": item_weights("ease"),
     "slit": item_weights("slit"),
+    "users": per_source("user", "refresh_user_similarity_cosine"),
+    "segments": per_source("segment", "refresh_segment_popularity"),
     "train": train,
     "candidates": candidates,
     "score": score,

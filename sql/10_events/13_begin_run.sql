@@ -13,8 +13,8 @@ begin
     returning run_no into v_run_no;
     foreach v_table in array
         array[
-            'interaction', 'user_sequence', 'item_popularity', 'item_similarity', 'candidate', 'score',
-            'recommendation'
+            'interaction', 'user_sequence', 'item_popularity', 'item_similarity', 'user_similarity', 'segment_popularity',
+            'candidate', 'score', 'recommendation'
         ]
     loop
         perform add_list_partition(('recsql.' || v_table)::regclass, v_run_no);

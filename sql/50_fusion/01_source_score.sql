@@ -4,7 +4,8 @@ returns table (user_no integer, source_no smallint, item_no integer, score doubl
 language sql
 stable
 begin atomic
-    select c.user_no, c.source_no, c.item_no, c.score::double precision, c.rank::bigint
+    select c.user_no, c.source_no, unnest(c.item_nos), unnest(c.scores)::double precision,
+        generate_series(1, cardinality(c.item_nos)::bigint)
     from recsql.candidate as c
     where
         c.run_no = p_run_no and c.user_no between p_first_user_no and p_last_user_no

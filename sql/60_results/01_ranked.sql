@@ -4,7 +4,7 @@ returns table (user_no integer, item_no integer, score real)
 language sql
 stable
 begin atomic
-    select c.user_no, c.item_no, c.score
+    select c.user_no, unnest(c.item_nos), unnest(c.scores)
     from recsql.source as s
     inner join recsql.candidate as c on c.run_no = p_run_no and c.source_no = s.source_no
     where s.source = p_method

@@ -19,8 +19,8 @@ begin
     end loop;
     foreach v_table in array
         array[
-            'interaction', 'user_sequence', 'item_popularity', 'item_similarity', 'pair_count', 'pair_sequence', 'candidate',
-            'score', 'recommendation'
+            'interaction', 'user_sequence', 'item_popularity', 'item_similarity', 'pair_count', 'pair_sequence',
+            'user_similarity', 'segment_popularity', 'candidate', 'score', 'recommendation'
         ]
     loop
         execute format('drop table if exists recsql.%I', v_table || '_' || p_run_no);

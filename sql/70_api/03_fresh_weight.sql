@@ -40,11 +40,11 @@ begin atomic
         h.source_no,
         h.item_no,
         h.source_weight * h.weight / coalesce(
-            nullif(c.score, 0)::double precision, sum(h.weight * h.nearest) over (partition by h.source_no)
+            nullif(c.scores[1], 0)::double precision, sum(h.weight * h.nearest) over (partition by h.source_no)
         )
     from history as h
     left join recsql.candidate as c
-        on c.run_no = p_run_no and c.user_no = p_user_no and c.source_no = h.source_no and c.rank = 1
+        on c.run_no = p_run_no and c.user_no = p_user_no and c.source_no = h.source_no
     union all
     select 'context ' || o.source, o.source_no, p_context_no, o.weight / s.similarities[1]
     from source_weight as o

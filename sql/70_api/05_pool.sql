@@ -21,12 +21,14 @@ begin atomic
     ),
 
     near as materialized (
-        select f.component, n.item_no, sum(f.weight * n.similarity) as contribution
-        from fresh as f
-        inner join recsql.item_similarity as s
-            on s.run_no = p_run_no and s.source_no = f.source_no and s.item_no = f.item_no
-        cross join lateral unnest(s.neighbour_nos, s.similarities) as n (item_no, similarity)
-        group by f.component, n.item_no
+        select n.component, n.item_no, sum(n.weight * n.similarity) as contribution
+        from (
+            select f.component, f.weight, unnest(s.neighbour_nos) as item_no, unnest(s.similarities) as similarity
+            from fresh as f
+            inner join recsql.item_similarity as s
+                on s.run_no = p_run_no and s.source_no = f.source_no and s.item_no = f.item_no
+        ) as n
+        group by n.component, n.item_no
     ),
 
     scored as (

@@ -29,14 +29,16 @@ def begin_run(connection, protocol, **options):
 
 def rank(connection, run_no, user, scores):
     """Write a ranking as candidates; item ids by their scores."""
-    for position, (item, score) in enumerate(scores.items(), start=1):
-        connection.execute(
-            "insert into recsql.candidate (run_no, user_no, source_no, rank, item_no, score) "
-            "select %s, u.user_no, s.source_no, %s, i.item_no, %s "
-            "from recsql.source as s, recsql.app_user as u, recsql.item as i "
-            "where s.source = %s and u.user_id = %s and i.item_id = %s",
-            (run_no, position, score, SOURCE, user, item),
-        )
+    connection.execute(
+        "insert into recsql.candidate (run_no, user_no, source_no, item_nos, scores) "
+        "select %s, u.user_no, s.source_no, array_agg(i.item_no order by e.position), "
+        "array_agg(e.score order by e.position) "
+        "from recsql.source as s, recsql.app_user as u, "
+        "unnest(%s::text[], %s::real[]) with ordinality as e (item_id, score, position) "
+        "inner join recsql.item as i on i.item_id = e.item_id "
+        "where s.source = %s and u.user_id = %s group by u.user_no, s.source_no",
+        (run_no, list(scores), list(scores.values()), SOURCE, user),
+    )
 
 
 def user_metrics(connection, run_no, k=10):

@@ -116,12 +116,11 @@ class Catalogue:
             (run_no, source, min(self.user_nos), max(self.user_nos), n),
         )
         rows = self.connection.execute(
-            "select c.user_no, array_agg(c.item_no - 1 order by c.rank) from recsql.candidate as c "
-            "inner join recsql.source as s on s.source_no = c.source_no where c.run_no = %s and s.source = %s "
-            "group by c.user_no",
+            "select c.user_no, c.item_nos from recsql.candidate as c "
+            "inner join recsql.source as s on s.source_no = c.source_no where c.run_no = %s and s.source = %s",
             (run_no, source),
         ).fetchall()
-        found = dict(rows)
+        found = {user_no: np.array(item_nos) - 1 for user_no, item_nos in rows}
         return np.array([found[user_no] for user_no in self.user_nos])
 
     def wanted_by_content(self, histories):

@@ -2,17 +2,17 @@
 
 from alembic import context
 
-revision = "0009"
-down_revision = "0008"
+revision = "0010"
+down_revision = "0009"
 branch_labels = None
 depends_on = None
 
 
 def upgrade() -> None:
     """Apply the revision."""
-    context.config.attributes["run_file"]("0009_activity.sql")
+    context.config.attributes["run_file"]("0010_activity.sql")
 
 
 def downgrade() -> None:
     """Undo the revision."""
-    context.config.attributes["run_file"]("0009_activity.down.sql")
+    context.config.attributes["run_file"]("0010_activity.down.sql")

@@ -1,0 +1,51 @@
+-- recsql.similarity_candidates: the p_n best items of each user; unordered.
+create function recsql.similarity_candidates(
+    p_run_no integer,
+    p_source_no smallint,
+    p_first_user_no integer,
+    p_last_user_no integer,
+    p_n integer,
+    p_is_live boolean default false
+)
+returns table (user_no integer, item_no integer, score double precision)
+language sql
+stable
+begin atomic
+    with reader as materialized (
+        select h.user_no, h.item_nos, h.weights, h.barred_nos
+        from recsql.history(p_run_no, p_source_no, p_first_user_no, p_last_user_no, p_is_live) as h
+        where h.item_nos is not null
+    )
+
+    -- User by user, so that the sums of one user stay in the processor's cache.
+    select u.user_no, n.item_no, n.score
+    from reader as u
+    cross join lateral (
+        select g.item_no, g.score
+        from (
+            select p.item_no, sum(p.score) as score
+            from (
+                select unnest(s.neighbour_nos) as item_no, h.weight * unnest(s.similarities) as score
+                from unnest(u.item_nos, u.weights) as h (item_no, weight)
+                inner join recsql.item_similarity as s
+                    on s.run_no = p_run_no and s.source_no = p_source_no and s.item_no = h.item_no
+                union all
+                -- In the same sum, which is cheaper than looking each item up.
+                select unnest(u.barred_nos), '-Infinity'
+            ) as p
+            group by p.item_no
+            having sum(p.score) > 0
+            order by score desc, p.item_no
+        ) as g
+        where
+            case
+                when p_is_live then exists (select from recsql.catalogue(p_run_no) as c where c.item_no = g.item_no)
+                else g.item_no in (select c.item_no from recsql.catalogue(p_run_no) as c)
+            end
+        limit p_n
+    ) as n;
+end;
+
+comment on function recsql.similarity_candidates(integer, smallint, integer, integer, integer, boolean) is
+'Collaborative filtering as one weighted join: the score of an item is the sum, over the user''s recent items, of recency × '
+'weight × similarity. Users are given as a range of user_no; p_is_live: with what they did since the run.';
