@@ -99,6 +99,7 @@ def load(
     )
     if done:
         return LoadResult(done[0], False, *done[1:])
+    connection.execute(QUERIES["fail_lost_loads"])
     load_no = _begin(connection, reader.name, fingerprint)
     try:
         with connection.transaction():
@@ -113,6 +114,9 @@ def load(
                 QUERIES["fail_load"], {"load_no": load_no, "error": f"{type(error).__name__}: {error}"[:1000]}
             )
         raise
+    finally:
+        with suppress(psycopg.Error):
+            connection.execute(QUERIES["end_load"], {"load_no": load_no})
 
 
 def _load(
@@ -213,6 +217,7 @@ def _finish(connection: psycopg.Connection[Any], load_no: int, options: LoadOpti
     # Each time is new: the fingerprint of a source is for sources that can be read again.
     connection.execute(QUERIES["finish_load"], vars(result))
     connection.execute(QUERIES["forget_fingerprint"], {"load_no": load_no})
+    connection.execute(QUERIES["end_load"], {"load_no": load_no})
     return result
 
 

@@ -58,8 +58,34 @@ select load_no, n_rows, n_events, n_items, n_users, n_present, n_rejected
 from recsql.load where state = 'complete' and fingerprint = %(fingerprint)s;
 
 -- begin_load --
--- Begin a load.
-insert into recsql.load (source, fingerprint) values (%(source)s, %(fingerprint)s) returning load_no;
+-- Begin a load, and hold a lock that ends with the session, so that others see whether it is still being made.
+with begun as (
+    insert into recsql.load (source, fingerprint) values (%(source)s, %(fingerprint)s) returning load_no
+)
+
+select b.load_no
+from begun as b
+cross join lateral pg_advisory_lock(hashtextextended('recsql.load ' || b.load_no, 0));
+
+-- end_load --
+-- Let go of a load's lock.
+select pg_advisory_unlock(hashtextextended('recsql.load ' || %(load_no)s::integer, 0));
+
+-- fail_lost_loads --
+-- Loads whose session is gone have failed.
+with running as materialized (
+    select l.load_no from recsql.load as l where l.state = 'running'
+),
+
+lost as materialized (
+    select r.load_no from running as r where pg_try_advisory_xact_lock(hashtextextended('recsql.load ' || r.load_no, 0))
+)
+
+update recsql.load as l
+set state = 'failed', error = 'its session ended before it did', finished_at = clock_timestamp()
+from lost as g
+where l.load_no = g.load_no and l.state = 'running'
+returning l.load_no;
 
 -- fail_load --
 -- Record why a load failed.
@@ -455,6 +481,13 @@ select r.rank, r.item_id, i.title, r.score, r.reason
 from recsql_api.recommend(%(user_id)s, %(n)s::integer, %(domain)s) as r
 inner join recsql.item as i on i.item_id = r.item_id
 order by r.rank;
+
+-- load_status --
+-- The newest loads.
+select l.load_no, l.source, l.state, l.n_rows, l.n_events, l.n_rejected, l.started_at, left(split_part(l.error, chr(10), 1), 100) as error
+from recsql.load as l
+order by l.load_no desc
+limit 5;
 
 -- run_status --
 -- The newest runs.

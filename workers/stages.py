@@ -172,8 +172,13 @@ def per_source(kind: str, query: str) -> Stage:
 
 
 def train(run: Run, progress: Progress) -> int:
-    """Train the sequence model; its artifact and its vectors land in the database together."""
+    """Train the sequence model; its artifact and its vectors land in the database together.
+
+    A run has one version of it: what an attempt has trained that was killed before the stage was noted is whole.
+    """
     data, kind = run.data, get_model(SEQUENCE_MODEL)
+    if run.connection.execute(QUERIES["run_artifact"], {"run_no": run.run_no, "model": SEQUENCE_MODEL}).fetchone():
+        return len(data.user_nos)
     options = run.config.models.get(SEQUENCE_MODEL, {}) | ({} if run.epochs is None else {"epochs": run.epochs})
     model = kind(kind.Config(**options))
     # Only validation may look at what came next, to choose the number of epochs.

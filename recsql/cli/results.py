@@ -18,8 +18,14 @@ def recommend(
 
 
 def status(as_json: Json = False) -> None:
-    """Show the newest runs and which is served, what waits to be embedded, and jobs by state."""
-    report = {"runs": rows("run_status"), "embedding": rows("embedding_status"), "jobs": rows("job_status")}
+    """Show the newest loads and runs and what is served, what waits to be embedded, and jobs by state."""
+    rows("fail_lost_loads")
+    report = {
+        "loads": rows("load_status"),
+        "runs": rows("run_status"),
+        "embedding": rows("embedding_status"),
+        "jobs": rows("job_status"),
+    }
     if as_json:
         emit(report, True)
         return

@@ -17,13 +17,16 @@ begin
             case when pg_input_is_valid(g.payload, 'jsonb') and octet_length(g.payload) <= 4000000 then g.payload::jsonb end
                 as data
         from gone as g
+    ),
+
+    judged as (
+        select p.*, entity_reason(p.entity, p.entity_id, p.payload, p.data) as reason from parsed as p
     )
 
     select
-        p.*,
-        entity_reason(p.entity, p.entity_id, p.payload, p.data) as reason,
-        row_number() over (partition by p.entity, p.entity_id order by p.inbox_no desc) as version
-    from parsed as p;
+        j.*,
+        row_number() over (partition by j.entity, j.entity_id, j.reason is null order by j.inbox_no desc) as version
+    from judged as j;
 
     insert into entity_rejected (load_no, line_no, entity, entity_id, payload, reason)
     select p_load_no, t.line_no, t.entity, t.entity_id, t.payload, t.reason
@@ -71,4 +74,4 @@ $$;
 
 comment on function recsql.clean_entities(integer) is
 'Moves the raw items and users of one load into item, item_media and app_user, and those that cannot be used into '
-'entity_rejected with their reason; the last row of an id wins. Returns items and users added or changed, rows refused.';
+'entity_rejected with their reason; the last of an id that can be used wins. Returns items and users added or changed, rows refused.';

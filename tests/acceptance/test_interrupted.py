@@ -55,6 +55,11 @@ def test_kill_9_loads_nothing(cli: Cli, start_cli: Start, database: str, path: P
         process.kill()
         assert finished(process).returncode == -signal.SIGKILL
     assert_completes(cli, database, path)
+    # The next load, or at the latest this, finds that the session of the killed one is gone.
+    assert cli("status").returncode == 0
+    assert one(database, "select state || ': ' || error from recsql.load order by load_no limit 1") == (
+        "failed: its session ended before it did"
+    )
     counts = "select array[count(*), count(distinct user_no), count(distinct item_no)] from recsql.event"
     assert one(database, counts) == ([N_ROWS, 5_000, 700] if moment == "reading" else [3, 2, 2])
 

@@ -101,3 +101,30 @@ def test_load_with_a_row_without_user_still_adds_the_others(connection, tmp_path
     path.write_text("user,item,kind,timestamp\n,x,view,1700000000\nb,x,view,1700000001\nc,x,view,1700000002\n")
     result = ingest.load(connection, CsvReader(path, None), ingest.LoadOptions(max_per_minute=1))
     assert (result.n_events, result.n_rejected) == (2, 1)
+
+
+def test_clean_entities_takes_the_last_row_of_an_id_that_can_be_used(connection):
+    for title in ('"first"', '"second"', "no JSON"):
+        connection.execute(
+            "insert into recsql.entity_inbox (load_no, line_no, entity, entity_id, payload) "
+            "values (1, %s, 'item', 'x', %s)",
+            (title, f'{{"title": {title}}}'),
+        )
+    counts = connection.execute("select n_items, n_users, n_rejected from recsql.clean_entities(1)").fetchone()
+    assert counts == (1, 0, 1)
+    assert connection.execute("select title from recsql.item").fetchall() == [("second",)]
+    assert connection.execute("select line_no, reason from recsql.entity_rejected").fetchall() == [
+        ("no JSON", "payload is not a JSON object")
+    ]
+
+
+def test_load_whose_session_is_gone_has_failed(connection, database, reader):
+    states = "select state from recsql.load order by load_no"
+    with connect(database) as other:
+        other.execute(ingest.QUERIES["begin_load"], {"source": "csv", "fingerprint": "lost"})
+        ingest.load(connection, reader, ingest.LoadOptions(max_rejected=1))
+        assert connection.execute(states).fetchall() == [("running",), ("complete",)]
+    ingest.load(connection, reader, ingest.LoadOptions(max_rejected=1, force=True))
+    assert connection.execute(states).fetchall() == [("failed",), ("complete",), ("complete",)]
+    # Nothing holds a lock of loads that are over.
+    assert connection.execute("select count(*) from pg_locks where locktype = 'advisory'").fetchone() == (0,)

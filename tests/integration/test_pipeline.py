@@ -115,6 +115,8 @@ def test_run_stopped_in_a_stage_goes_on_there_and_ends_the_same(simulated, monke
     assert list(pipeline.seconds) == [f"validation: {stage}" for stage in all_names[all_names.index(name) :]]
     assert resumed != whole
     assert {table: content_of_run(simulated, table, resumed) for table in TABLES} == expected
+    versions = simulated.execute("select count(*) from recsql.model_version where run_no = %s", (resumed,)).fetchone()
+    assert versions == (1,)
 
 
 def content_of_run(connection, table, run_no):
