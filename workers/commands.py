@@ -96,7 +96,7 @@ def defer(
     task: Annotated[
         str,
         typer.Argument(
-            help="embed, refresh_similarity, train, refresh_candidates, score, evaluate, publish, drain_inbox or prune."
+            help="embed, refresh_similarity, train, refresh_candidates, score, evaluate, publish, drain_inbox, audit or prune."
         ),
     ],
     as_json: Json = False,

@@ -1,6 +1,10 @@
 -- recsql.query_vector: one row per user who has one.
 create function recsql.query_vector(
-    p_run_no integer, p_source_no smallint, p_first_user_no integer, p_last_user_no integer
+    p_run_no integer,
+    p_source_no smallint,
+    p_first_user_no integer,
+    p_last_user_no integer,
+    p_is_live boolean default false
 )
 returns table (user_no integer, embedding vector)
 language plpgsql
@@ -26,6 +30,7 @@ begin
             * array_fill(step_weight(o.history_decay, o.history_rate, h.step)::real, array[v_space.dim])::vector
         )
     from source as o
+    -- p_is_live belongs here: what a run knows of its users is the one thing that events since the run change.
     inner join interaction as h
         on h.run_no = p_run_no and h.step < o.history_length
         and h.user_no between p_first_user_no and p_last_user_no
@@ -35,6 +40,6 @@ begin
 end
 $$;
 
-comment on function recsql.query_vector(integer, smallint, integer, integer) is
+comment on function recsql.query_vector(integer, smallint, integer, integer, boolean) is
 'What a vector source looks for in a user''s name: the user vector of the source''s model in the run, or, of a source without a '
 'model, the sum of the recent items'' content vectors, the newer the heavier.';
