@@ -203,6 +203,42 @@ values (%(space_no)s, %(item_no)s, %(content_hash)s, %(embedding)s)
 on conflict (space_no, item_no) do update
     set content_hash = excluded.content_hash, embedding = excluded.embedding, embedded_at = now();
 
+-- vector_indexes --
+-- Sets of vectors, the type that their index holds, whether a build was broken off, and how a new index is made beside it.
+select
+    s.vector_set,
+    s.label,
+    s.index_type,
+    to_regclass(format('recsql.%I', s.vector_set || '_hnsw_new')) is not null as is_broken_off,
+    recsql.vector_index_definition(s.vector_set, s.vector_set || '_hnsw_new', true) as definition
+from recsql.vector_set as s
+order by s.vector_set;
+
+-- audit_vector_search --
+-- Replay searches beside the exact answer, and sum them up.
+select
+    a.label as vectors,
+    a.domain,
+    a.strategy,
+    count(*) as n_searches,
+    count(*) filter (where a.is_completed) as n_completed,
+    avg(a.recall)::double precision as recall,
+    min(a.recall)::double precision as least_recall,
+    max(a.n_estimated) as n_estimated,
+    max(a.n_matching) as n_matching,
+    1000 * percentile_cont(0.5) within group (order by a.seconds) as p50_ms,
+    1000 * percentile_cont(0.99) within group (order by a.seconds) as p99_ms,
+    1000 * percentile_cont(0.5) within group (order by a.exact_seconds) as exact_p50_ms
+from recsql.audit_vector_search(%(n_queries)s::integer, %(k)s::integer, %(filter)s::jsonb, %(domain)s::text) as a
+group by a.label, a.domain, a.strategy
+order by a.label, a.domain, a.strategy;
+
+-- audit_scopes --
+-- Domains whose searches are worth an audit of their own, after all together.
+select null::text as domain
+union all
+(select d.domain from recsql.domain as d where (select count(*) from recsql.domain) > 1 order by d.domain);
+
 -- record_embedding_failure --
 -- Set an item aside that the model could not embed.
 insert into recsql.embedding_failure as f (space_no, item_no, content_hash, error)

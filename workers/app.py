@@ -28,6 +28,9 @@ QUEUES = ("events", "embed", "pipeline")
 STALLED_AFTER = 60
 """Seconds without a heartbeat after which a worker is taken for dead and its jobs are done again."""
 
+AUDITED_SEARCHES = 20
+"""Searches of each set of vectors and domain that the nightly audit replays."""
+
 app = App(connector=PsycopgConnector())  # on which database is decided by connected_app
 
 
@@ -120,6 +123,17 @@ def publish() -> object:
 
 
 @task("pipeline")
+def audit() -> object:
+    """Replay vector searches beside the exact answer, of all items and of each domain."""
+    found = []
+    with db.connect() as connection:
+        for (domain,) in connection.execute(QUERIES["audit_scopes"]).fetchall():
+            parameters = {"n_queries": AUDITED_SEARCHES, "k": 10, "filter": "{}", "domain": domain}
+            found += connection.execute(QUERIES["audit_vector_search"], parameters).fetchall()
+    return len(found)
+
+
+@task("pipeline")
 def evaluate() -> object:
     """Choose epochs and weights on validation, and measure every method on test."""
     from workers.pipeline import Pipeline
@@ -166,6 +180,7 @@ def schedules() -> dict[str, str]:
         "retry_stalled": "*/2 * * * *",
         "prune": "47 4 * * *",
         "follow": settings.cron_follow,
+        "audit": "17 5 * * *",
         "publish": settings.cron_publish,
         "evaluate": settings.cron_evaluate,
     }

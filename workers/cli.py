@@ -33,7 +33,7 @@ for panel, members in {
         commands.worker,
         commands.defer,
     ),
-    "Results": (results.recommend, results.status, results.rollback, results.prune),
+    "Results": (results.recommend, results.status, results.audit, results.rollback, results.prune),
     "Start here": (demo,),
 }.items():
     for member in members:

@@ -102,7 +102,7 @@ def defer(
         str,
         typer.Argument(
             help="embed, refresh_similarity, train, refresh_candidates, score, evaluate, publish, drain_inbox, "
-            "refresh_activity, follow or prune."
+            "refresh_activity, follow, audit or prune."
         ),
     ],
     as_json: Json = False,

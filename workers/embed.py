@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import psycopg
 
 from recsql.errors import ModelError
@@ -57,6 +58,11 @@ def embed(
 def _write(connection: psycopg.Connection[Any], encoder: TextEncoder, space_no: int, batch: list[Any]) -> int:
     try:
         vectors = encoder.encode([content for _, content, _ in batch])
+        if vectors.shape != (len(batch), encoder.dim) or not np.isfinite(vectors).all():
+            raise ModelError(
+                f"Model '{encoder.name}' gave vectors of shape {vectors.shape} or with NaN, not {encoder.dim} finite numbers "
+                "each: is it the model that the space was made for?"
+            )
     except (RuntimeError, ValueError, ModelError) as error:
         if len(batch) > 1:
             middle = len(batch) // 2

@@ -190,6 +190,21 @@ def downgrade(
     _report(migration.status(address), as_json)
 
 
+@app.command()
+def reindex_vectors(
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also those that are of this release's kind already.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Build the HNSW indexes anew that an earlier release built, or that are missing, while they are in use."""
+    from recsql import db
+    from recsql.vector_index import reindex
+
+    with db.connect() as connection:
+        emit(reindex(connection, everything), as_json)
+
+
 def _report(state: dict[str, Any], as_json: bool) -> None:
     note = "" if state["is_current"] else f" (this release has {state['head']})"
     emit(state, as_json, f"The database is at revision {state['revision'] or 'none'}{note}.")

@@ -1,4 +1,4 @@
-"""``recsql recommend|status|rollback|prune``: what came out."""
+"""``recsql recommend|status|audit|rollback|prune``: what came out."""
 
 from typing import Annotated
 
@@ -34,6 +34,29 @@ def status(as_json: Json = False) -> None:
             emit({}, False, table(found, title.capitalize()))
     if not report["runs"]:
         emit({}, False, "No run yet: 'recsql run' makes one.")
+
+
+def audit(
+    queries: Annotated[int, typer.Option(help="Searches of each set of vectors, drawn at random.")] = 50,
+    n: Annotated[int, typer.Option("-n", help="Items to find in each.")] = 10,
+    domain: Annotated[str | None, typer.Option(help="Find only items of this domain.")] = None,
+    wanted: Annotated[
+        str, typer.Option("--filter", metavar="JSON", help="Find only items whose attributes contain this.")
+    ] = "{}",
+    as_json: Json = False,
+) -> None:
+    """Replay vector searches beside the exact answer; recsql_api.vector_search_quality keeps what they missed."""
+    import json
+
+    from recsql.errors import InputError
+
+    try:
+        json.loads(wanted)
+    except ValueError:
+        raise InputError(f'--filter {wanted} is no JSON: write it like \'{{"genre": "Comedy"}}\'.') from None
+    found = rows("audit_vector_search", n_queries=queries, k=n, filter=wanted, domain=domain)
+    shown = ("vectors", "strategy", "n_searches", "recall", "p50_ms", "exact_p50_ms")
+    emit(found, as_json, None if as_json else table([{name: row[name] for name in shown} for row in found]))
 
 
 def rollback(as_json: Json = False) -> None:

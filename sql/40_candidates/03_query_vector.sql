@@ -1,6 +1,10 @@
 -- recsql.query_vector: one row per user who has one.
 create function recsql.query_vector(
-    p_run_no integer, p_source_no smallint, p_first_user_no integer, p_last_user_no integer
+    p_run_no integer,
+    p_source_no smallint,
+    p_first_user_no integer,
+    p_last_user_no integer,
+    p_is_live boolean default false
 )
 returns table (user_no integer, embedding vector)
 language plpgsql
@@ -20,21 +24,14 @@ begin
     end if;
     select * into v_space from content_space;
     return query
-    select h.user_no,
-        sum(
-            e.embedding
-            * array_fill(step_weight(o.history_decay, o.history_rate, h.step)::real, array[v_space.dim])::vector
-        )
-    from source as o
-    inner join interaction as h
-        on h.run_no = p_run_no and h.step < o.history_length
-        and h.user_no between p_first_user_no and p_last_user_no
-    inner join item_embedding as e on e.space_no = v_space.space_no and e.item_no = h.item_no
-    where o.source_no = p_source_no
+    select h.user_no, sum(e.embedding * array_fill(n.weight::real, array[v_space.dim])::vector)
+    from history(p_run_no, p_source_no, p_first_user_no, p_last_user_no, p_is_live) as h
+    cross join lateral unnest(h.item_nos, h.weights) as n (item_no, weight)
+    inner join item_embedding as e on e.space_no = v_space.space_no and e.item_no = n.item_no
     group by h.user_no;
 end
 $$;
 
-comment on function recsql.query_vector(integer, smallint, integer, integer) is
+comment on function recsql.query_vector(integer, smallint, integer, integer, boolean) is
 'What a vector source looks for in a user''s name: the user vector of the source''s model in the run, or, of a source without a '
-'model, the sum of the recent items'' content vectors, the newer the heavier.';
+'model, the sum of the recent items'' content vectors, the newer the heavier. p_is_live: with what the user did since the run.';

@@ -5,92 +5,49 @@ create function recsql.vector_candidates(
     p_first_user_no integer,
     p_last_user_no integer,
     p_n integer,
-    p_exact_items integer default 20000
+    p_is_live boolean default false
 )
 returns table (user_no integer, item_no integer, score double precision)
 language plpgsql
-stable
 set search_path = recsql, public, pg_temp
-set hnsw.iterative_scan = 'relaxed_order'
-set hnsw.ef_search = 200
 as $$
 declare
-    v_version_no integer := source_version(p_run_no, p_source_no);
-    v_space content_space;
-    v_items text;
-    v_distance text;
-    v_offset integer;
-    v_is_exact boolean;
+    -- Up to so many items, many users at once are compared with all of them sooner than the index finds them one by one.
+    c_exact_items constant double precision := 20000;
+    v_set text := coalesce(
+        'item_vector_' || source_version(p_run_no, p_source_no),
+        (select 'item_embedding_' || s.space_no from content_space as s)
+    );
+    v_rows double precision := (select s.n_rows from vector_set as s where s.vector_set = v_set);
 begin
-    if v_version_no is not null then
-        select 'item_vector_' || v.version_no, format('v.embedding::vector(%1$s) <#> u.embedding::vector(%1$s)', v.dim), 0
-        into v_items, v_distance, v_offset
-        from model_version as v
-        where v.version_no = v_version_no;
-    else
-        select * into v_space from content_space;
-        if not found then
-            return;
-        end if;
-        v_items := 'item_embedding_' || v_space.space_no;
-        v_distance := format('v.embedding::vector(%1$s) <=> u.embedding::vector(%1$s)', v_space.dim);
-        v_offset := 1;
+    if v_set is null then
+        return;
     end if;
-    -- An offline figure must not depend on the recall of an index, and a short list is read faster than an index.
-    v_is_exact := exists (select from run as r where r.run_no = p_run_no and r.split_no is not null)
-        or (select c.reltuples <= p_exact_items from pg_class as c where c.oid = ('recsql.' || v_items)::regclass);
-    if v_is_exact then
-        return query execute format($sql$
-            with items as materialized (
-                select v.item_no, v.embedding, c.allows_repeat
-                from recsql.%1$I as v
-                inner join recsql.catalogue($1) as c on c.item_no = v.item_no
-            ),
-            users as materialized (
-                select q.user_no, q.embedding,
-                    (select count(*) from recsql.interaction as i where i.run_no = $1 and i.user_no = q.user_no) as n_known
-                from recsql.query_vector($1, $2, $3, $4) as q
-            )
-            select u.user_no, n.item_no, %3$s - n.distance
-            from users as u
-            cross join lateral (
-                select m.item_no, m.distance
-                from (
-                    select v.item_no, v.allows_repeat, %2$s as distance
-                    from items as v
-                    order by %2$s
-                    limit $5 + u.n_known
-                ) as m
-                where m.allows_repeat or not exists (
-                    select from recsql.interaction as i
-                    where i.run_no = $1 and i.user_no = u.user_no and i.item_no = m.item_no
-                )
-                order by m.distance, m.item_no
-                limit $5
-            ) as n
-        $sql$, v_items, v_distance, v_offset) using p_run_no, p_source_no, p_first_user_no, p_last_user_no, p_n;
+    -- An offline figure must not depend on the recall of an index.
+    if coalesce(v_rows, 0) <= c_exact_items
+        or exists (select from run as r where r.run_no = p_run_no and r.split_no is not null)
+    then
+        return query
+        select c.user_no, c.item_no, c.score
+        from exact_vector_candidates(p_run_no, p_source_no, v_set, p_first_user_no, p_last_user_no, p_n, p_is_live) as c;
     else
-        return query execute format($sql$
-            select u.user_no, n.item_no, %3$s - n.distance
-            from recsql.query_vector($1, $2, $3, $4) as u
-            cross join lateral (
-                select v.item_no, %2$s as distance
-                from recsql.%1$I as v
-                inner join recsql.item as t on t.item_no = v.item_no and t.available
-                inner join recsql.domain as d on d.domain = t.domain
-                where
-                    d.allows_repeat or not exists (
-                        select from recsql.interaction as i
-                        where i.run_no = $1 and i.user_no = u.user_no and i.item_no = v.item_no
-                    )
-                order by %2$s
-                limit $5
-            ) as n
-        $sql$, v_items, v_distance, v_offset) using p_run_no, p_source_no, p_first_user_no, p_last_user_no, p_n;
+        return query
+        select q.user_no, n.item_no, n.similarity
+        from query_vector(p_run_no, p_source_no, p_first_user_no, p_last_user_no, p_is_live) as q
+        cross join lateral nearest_items(
+            v_set, q.embedding, p_n, null, '{}',
+            array(
+                select k.item_no
+                from known_interaction(p_run_no, q.user_no, q.user_no, p_is_live) as k
+                inner join item as t on t.item_no = k.item_no
+                inner join domain as d on d.domain = t.domain and not d.allows_repeat
+            )
+        ) as n;
     end if;
 end
 $$;
 
-comment on function recsql.vector_candidates(integer, smallint, integer, integer, integer, integer) is
+comment on function recsql.vector_candidates(integer, smallint, integer, integer, integer, boolean) is
 'The items nearest to each user''s query_vector: by inner product with the item vectors of the source''s model, or by cosine with '
-'the content vectors. Exact in offline runs and up to p_exact_items items, else through the HNSW index with iterative scans.';
+'the content vectors, less what the user knows unless its domain allows repeats. Exact in offline runs and up to 20,000 items, '
+'else as nearest_items finds them. p_is_live: events since the run count as well.';

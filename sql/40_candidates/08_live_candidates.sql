@@ -10,7 +10,6 @@ as $$
 declare
     v_source source;
     v_run_no integer := (select r.run_no from release as r where r.slot = p_slot);
-    v_barred_nos integer[];
 begin
     select * into v_source from source where source = p_source;
     if not found then
@@ -55,16 +54,10 @@ begin
             from cross_domain_candidates(v_run_no, v_source.source_no, p_user_no, p_user_no, p_n, true) as c
             order by c.score desc, c.item_no;
         when 'vector' then
-            -- It looks in the run's name alone, so what the user had since is taken out here.
-            select u.barred_nos into v_barred_nos from candidate_user(v_run_no, p_user_no, p_user_no, true) as u;
             return query
             select c.item_no, c.score
-            from vector_candidates(
-                v_run_no, v_source.source_no, p_user_no, p_user_no, p_n + cardinality(v_barred_nos)
-            ) as c
-            where c.item_no not in (select unnest(v_barred_nos))
-            order by c.score desc, c.item_no
-            limit p_n;
+            from vector_candidates(v_run_no, v_source.source_no, p_user_no, p_user_no, p_n, true) as c
+            order by c.score desc, c.item_no;
     end case;
 end
 $$;

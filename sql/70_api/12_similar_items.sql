@@ -1,20 +1,24 @@
 -- recsql_api.similar_items: most similar first.
 create function recsql_api.similar_items(
-    p_item_id text, p_n integer default 10, p_by text default 'behaviour', p_domain text default null
+    p_item_id text,
+    p_n integer default 10,
+    p_by text default 'behaviour',
+    p_domain text default null,
+    p_filter jsonb default '{}'
 )
 returns table (rank integer, item_id text, similarity double precision)
 language plpgsql
 stable
 security definer
 set search_path = recsql, public, pg_temp
-set hnsw.iterative_scan = 'relaxed_order'
-set hnsw.ef_search = 100
 as $$
 #variable_conflict use_column
 declare
     v_item_no integer := (select i.item_no from item as i where i.item_id = p_item_id);
     v_run_no integer := (select r.run_no from release as r where r.slot = 'default');
-    v_space content_space;
+    v_filter jsonb := coalesce(p_filter, '{}');
+    v_set text;
+    v_vector vector;
     v_content_nos integer[] := '{}';
     v_content double precision[] := '{}';
 begin
@@ -30,28 +34,22 @@ begin
         raise exception 'p_n is %, but must be from 1 to 1000', coalesce(p_n::text, 'null')
             using errcode = 'RS002', hint = 'Ask for at most 1000 items.';
     end if;
+    if jsonb_typeof(v_filter) <> 'object' then
+        raise exception 'p_filter must be a JSON object'
+            using errcode = 'RS002', hint = 'For example {"genre": "Comedy"}: it must be contained in the item''s attributes.';
+    end if;
     if p_by <> 'behaviour' then
-        select * into v_space from content_space;
+        select 'item_embedding_' || e.space_no, e.embedding into v_set, v_vector
+        from content_space as s
+        inner join item_embedding as e on e.space_no = s.space_no and e.item_no = v_item_no;
         if found then
-            execute format($sql$
-                select coalesce(array_agg(n.item_no order by n.distance), '{}'),
-                    coalesce(array_agg(1 - n.distance order by n.distance), '{}')
-                from (
-                    select e.item_no, e.embedding::vector(%1$s) <=> q.embedding::vector(%1$s) as distance
-                    from recsql.item_embedding as q
-                    cross join lateral (
-                        select e.item_no, e.embedding from recsql.item_embedding as e
-                        inner join recsql.item as i on i.item_no = e.item_no
-                        where
-                            e.space_no = %2$s and e.item_no <> $1 and i.available
-                            and ($3 is null or i.domain = $3)
-                        order by e.embedding::vector(%1$s) <=> q.embedding::vector(%1$s)
-                        limit $2
-                    ) as e
-                    where q.space_no = %2$s and q.item_no = $1
-                ) as n
-            $sql$, v_space.dim, v_space.space_no)
-            into v_content_nos, v_content using v_item_no, case p_by when 'fused' then greatest(p_n, 100) else p_n end, p_domain;
+            select
+                coalesce(array_agg(n.item_no order by n.similarity desc, n.item_no), '{}'),
+                coalesce(array_agg(n.similarity order by n.similarity desc, n.item_no), '{}')
+            into v_content_nos, v_content
+            from nearest_items(
+                v_set, v_vector, case p_by when 'fused' then greatest(p_n, 100) else p_n end, p_domain, v_filter, array[v_item_no]
+            ) as n;
         end if;
     end if;
     return query
@@ -73,6 +71,7 @@ begin
                 limit 1
             )
             and i.available and (p_domain is null or i.domain = p_domain)
+            and (v_filter = '{}' or i.attributes @> v_filter)
     ),
 
     content as (
@@ -103,9 +102,10 @@ begin
 end
 $$;
 
-comment on function recsql_api.similar_items(text, integer, text, text) is
+comment on function recsql_api.similar_items(text, integer, text, text, jsonb) is
 'Items like an item, most similar first. p_item_id: the application''s id; p_n: 1 to 1000; p_by: behaviour (used by the same '
 'people; needs a published run), content (embeddings), fused (both, by reciprocal rank); p_domain: only items of this domain, '
-'null for all. Gives rank from 1, item_id, similarity (higher is better: cosine for content, the served method''s own scale '
-'for behaviour, which is cosine where that was computed, and a sum of 1 / (60 + rank) for fused). No row where nothing is '
-'known. Errors: RS001 unknown item, RS002 p_n or p_by out of range.';
+'null for all; p_filter: only items whose attributes contain it. Gives rank from 1, item_id, similarity (higher is better: '
+'cosine for content, the served method''s own scale for behaviour, which is cosine where that was computed, and a sum of '
+'1 / (60 + rank) for fused). No row where nothing is known. Errors: RS001 unknown item, RS002 p_n or p_by out of range, or '
+'p_filter no object.';

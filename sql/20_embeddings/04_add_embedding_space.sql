@@ -28,9 +28,7 @@ begin
     execute format(
         'alter table recsql.%1$I add constraint %1$s_dim check (vector_dims(embedding) = %2$s)', v_partition, p_dim
     );
-    execute format(
-        'create index %1$s_hnsw on recsql.%1$I using hnsw ((embedding::vector(%2$s)) vector_cosine_ops)', v_partition, p_dim
-    );
+    perform add_vector_index(v_partition);
     return v_space.space_no;
 end
 $$;

@@ -1,0 +1,1 @@
+drop table recsql.vector_search_audit;
