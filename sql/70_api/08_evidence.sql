@@ -21,23 +21,25 @@ begin atomic
     ),
 
     asked as (
-        select a.item_no, a.component, h.item_nos, h.weights, o.source_no, o.kind, o.history_length, o.history_decay,
-            o.history_rate
+        select a.item_no, a.component, h.item_nos, h.weights, l.list_no, o.kind, l.history_length, l.history_decay,
+            l.history_rate
         from unnest(p_item_nos, p_components) as a (item_no, component)
         inner join recsql.source as o on o.source = split_part(a.component, ' ', -1)
+        inner join recsql.source_list as l on l.source_no = o.source_no
         inner join history as h on h.prefix || o.source = a.component
     )
 
     select a.item_no, a.component, s.item_no as evidence_no,
-        recsql.step_weight(a.history_decay, a.history_rate, h.step) * a.weights[h.step + 1] * s.similarity
+        sum(recsql.step_weight(a.history_decay, a.history_rate, h.step) * a.weights[h.step + 1] * s.similarity)
     from asked as a
     -- One visit of the index an item: its neighbours that are in the history lie side by side.
     inner join recsql.item_similarity as s
-        on s.run_no = p_run_no and s.neighbour_no = a.item_no and s.source_no = a.source_no
+        on s.run_no = p_run_no and s.neighbour_no = a.item_no and s.source_no = a.list_no
         and s.item_no = any (a.item_nos)
     cross join lateral (select array_position(a.item_nos, s.item_no) - 1 as step) as h
     where
         a.kind = 'similarity' and h.step < a.history_length and a.weights[h.step + 1] > 0 and s.similarity <> 0
+    group by a.item_no, a.component, s.item_no
     union all
     -- Nearness to a sum of vectors is no sum of nearnesses, so the nearest item speaks for all.
     (
