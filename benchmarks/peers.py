@@ -1,10 +1,14 @@
-"""Peers on a run's own data and protocol, so that figures can be compared: iALS of ``implicit``.
+"""Peers on a run's own data and protocol, so that figures can be compared.
 
-A peer's hyperparameters are chosen on the validation run, as ours are, and its test figure is read once.
+A peer is a function from what users had to a scorer of all items, and a grid of settings: which of them is chosen on
+the validation run, as ours are, and the test run is read once. The whole catalogue is ranked less what a user has had,
+and ties count against the peer, as they count against us.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from importlib import import_module
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -17,68 +21,203 @@ from workers.evaluate import interval
 from workers.interactions import RunData, read_run
 
 K = 10
-GRID = [{"factors": factors, "alpha": alpha} for factors in (32, 64, 128) for alpha in (1.0, 5.0, 20.0)]
 RELEVANT = "select user_no, item_no from recsql.relevant_event(%s::integer) order by user_no"
+_USERS_AT_ONCE = 500
+
+Scores = NDArray[np.float32]
+Scorer = Callable[[range], Scores]
+"""Scores of all items for a range of user rows, shape ``(n_users, n_items)``; NaN or -inf where it has none."""
 
 
-def measure_ials(
-    connection: psycopg.Connection[Any], validation_run_no: int, test_run_no: int, seed: int
-) -> dict[str, float]:
-    """NDCG@10 and recall@10 of iALS on the test run, with intervals, under the best of ``GRID`` on validation.
+@dataclass(frozen=True)
+class Peer:
+    """Another implementation.
 
-    Users of whom the run knows nothing count 0: iALS has nothing for them.
+    Attributes:
+        fit: learns from the matrix of users × items, settings and a seed.
+        grid: values of each setting.
     """
-    data, relevant = _read(connection, validation_run_no)
-    scored = [(_metrics(data, relevant, settings, seed)[:, 0].mean(), settings) for settings in GRID]
-    best = max(scored, key=lambda entry: entry[0])[1]
-    data, relevant = _read(connection, test_run_no)
-    values = _metrics(data, relevant, best, seed)
-    results: dict[str, float] = {f"implicit-als.{name}": float(value) for name, value in best.items()}
-    for column, metric in enumerate((f"ndcg@{K}", f"recall@{K}")):
-        value, lo, hi, _ = interval(values[:, column], seed)
-        results |= {
-            f"implicit-als.{metric}{end}": x for end, x in (("", value), (".lo", lo), (".hi", hi)) if x is not None
-        }
+
+    fit: Callable[[csr_matrix, Mapping[str, Any], int], Scorer]
+    grid: Mapping[str, tuple[Any, ...]]
+
+    def settings(self) -> Iterator[dict[str, Any]]:
+        """Every combination of the grid."""
+        for values in product(*self.grid.values()):
+            yield dict(zip(self.grid, values, strict=True))
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a run may know, and what it is asked.
+
+    Attributes:
+        seen: users × items, ones, rows as in the run's data.
+        asked: user rows that have relevant items and are known to the run, ascending.
+        relevant: item rows that are relevant to each of them.
+        n_new: users with relevant items of whom the run knows nothing; peers have nothing for them, so they count 0.
+    """
+
+    seen: csr_matrix
+    asked: NDArray[np.int64]
+    relevant: list[NDArray[np.int64]]
+    n_new: int = 0
+
+
+def measure_peers(
+    connection: psycopg.Connection[Any],
+    validation_run_no: int,
+    test_run_no: int,
+    seed: int,
+    names: tuple[str, ...] = ("implicit-als",),
+    progress: Callable[[int, int, str], None] = lambda done, total, note: None,
+) -> dict[str, float]:
+    """NDCG@10 and recall@10 of peers on the test run, with intervals, under what was best on validation.
+
+    Args:
+        connection: in autocommit mode.
+        validation_run_no: a run whose interactions are there.
+        test_run_no: another.
+        seed: of the peers and of the resampling of users.
+        names: keys of ``PEERS``.
+        progress: called after each fit.
+
+    Returns:
+        Figures by name; ``PEER.validation.ndcg@10`` and the chosen settings are among them.
+    """
+    validation, test = (read_part(connection, run_no) for run_no in (validation_run_no, test_run_no))
+    results: dict[str, float] = {}
+    total, done = sum(len(list(PEERS[name].settings())) + 1 for name in names), 0
+    for name in names:
+        scored = []
+        for settings in PEERS[name].settings():
+            scorer = PEERS[name].fit(validation.seen, settings, seed)
+            scored.append((measure(validation, scorer)[:, 0].mean(), settings))
+            done += 1
+            progress(done, total, name)
+        ndcg, best = max(scored, key=lambda entry: entry[0])
+        values = measure(test, PEERS[name].fit(test.seen, best, seed))
+        done += 1
+        progress(done, total, name)
+        results |= {f"{name}.{setting}": float(value) for setting, value in best.items()}
+        results[f"{name}.validation.ndcg@{K}"] = float(ndcg)
+        for column, metric in enumerate((f"ndcg@{K}", f"recall@{K}")):
+            value, lo, hi, _ = interval(values[:, column], seed)
+            results |= {
+                f"{name}.{metric}{end}": x for end, x in (("", value), (".lo", lo), (".hi", hi)) if x is not None
+            }
     return results
 
 
-def _read(connection: psycopg.Connection[Any], run_no: int) -> tuple[RunData, dict[int, list[int]]]:
-    """A run's data, and the item rows that are relevant to each user, by number of user."""
-    data, relevant = read_run(connection, run_no), {}
-    for user_no, item_no in connection.execute(RELEVANT, (run_no,)).fetchall():
-        relevant.setdefault(user_no, []).append(int(np.searchsorted(data.item_nos, item_no)))
-    return data, relevant
-
-
-def _metrics(data: RunData, relevant: dict[int, list[int]], settings: dict[str, Any], seed: int) -> NDArray[np.float64]:
-    """NDCG and recall of each user who has relevant items, shape ``(n_users, 2)``."""
-    try:
-        als = import_module("implicit.als")
-    except ImportError as error:
-        raise ConfigurationError("implicit is not installed: pip install 'recsql[bench]'.") from error
+def read_part(connection: psycopg.Connection[Any], run_no: int) -> Part:
+    """A run's interactions and what is relevant to whom."""
+    data: RunData = read_run(connection, run_no)
     sequences = data.sequences
     seen = csr_matrix(
         (np.ones(len(sequences.items), dtype=np.float32), sequences.items, sequences.offsets),
         shape=(sequences.n_users, len(data.item_nos)),
     )
-    model = als.AlternatingLeastSquares(**settings, regularization=0.01, iterations=20, random_state=seed)
-    model.fit(seen, show_progress=False)
+    wanted = np.array(connection.execute(RELEVANT, (run_no,)).fetchall(), dtype=np.int64).reshape(-1, 2)
+    user_nos, first = np.unique(wanted[:, 0], return_index=True)
+    items = np.split(np.searchsorted(data.item_nos, wanted[:, 1]), first[1:])
+    rows = data.user_rows(user_nos)
+    asked = np.flatnonzero(rows >= 0)
+    return Part(seen, rows[asked], [items[place] for place in asked], int((rows < 0).sum()))
+
+
+def measure(part: Part, scorer: Scorer) -> NDArray[np.float64]:
+    """NDCG@10 and recall@10 of each user who has relevant items, shape ``(n_users, 2)``, those without history last."""
     discounts = 1 / np.log2(np.arange(2, K + 2))
-    found = dict.fromkeys(relevant, (0.0, 0.0))
-    for users, scores in _scores(model, sequences.n_users):
-        for user, row in zip(users, scores, strict=True):
-            user_no = int(data.user_nos[user])
-            if user_no not in relevant:
-                continue
-            row[sequences.of(user)] = -np.inf
-            wanted = np.isin(np.argsort(-row, kind="stable")[:K], relevant[user_no])
-            n_relevant = len(relevant[user_no])
-            ideal = discounts[: min(n_relevant, K)].sum()
-            found[user_no] = (float(discounts[wanted].sum() / ideal), float(wanted.sum() / n_relevant))
-    return np.array(list(found.values()), dtype=np.float64)
+    found = np.zeros((len(part.asked) + part.n_new, 2))
+    for start in range(0, part.seen.shape[0], _USERS_AT_ONCE):
+        users = range(start, min(start + _USERS_AT_ONCE, part.seen.shape[0]))
+        inside = np.flatnonzero((part.asked >= users.start) & (part.asked < users.stop))
+        if not len(inside):
+            continue
+        scores = np.nan_to_num(scorer(users), nan=-np.inf, posinf=np.inf, neginf=-np.inf)
+        for place in inside:
+            user, relevant = part.asked[place], part.relevant[place]
+            row = scores[user - users.start].copy()
+            row[part.seen.indices[part.seen.indptr[user] : part.seen.indptr[user + 1]]] = -np.inf
+            is_relevant = np.zeros(len(row), dtype=bool)
+            is_relevant[relevant] = True
+            # Of equal scores the irrelevant item comes first; what has no score is not ranked.
+            best = np.lexsort((is_relevant, -row))[:K]
+            is_hit = is_relevant[best] & np.isfinite(row[best])
+            ideal = discounts[: min(len(relevant), K)].sum()
+            found[place] = discounts[: len(best)][is_hit].sum() / ideal, is_hit.sum() / len(relevant)
+    return found
 
 
-def _scores(model: Any, n_users: int) -> Iterator[tuple[range, NDArray[np.float32]]]:
-    for start in range(0, n_users, 500):
-        users = range(start, min(start + 500, n_users))
-        yield users, model.user_factors[start : users.stop] @ model.item_factors.T
+def _als(seen: csr_matrix, settings: Mapping[str, Any], seed: int) -> Scorer:
+    model = _import("implicit.als").AlternatingLeastSquares(
+        **settings, regularization=0.01, iterations=20, random_state=seed
+    )
+    model.fit(seen, show_progress=False)
+    return lambda users: model.user_factors[users.start : users.stop] @ model.item_factors.T
+
+
+def _bpr(seen: csr_matrix, settings: Mapping[str, Any], seed: int) -> Scorer:
+    # One thread: several update the same factors without a lock, so that the seed would not decide the outcome.
+    model = _import("implicit.bpr").BayesianPersonalizedRanking(
+        **settings, regularization=0.01, iterations=100, random_state=seed, num_threads=1
+    )
+    model.fit(seen, show_progress=False)
+    return lambda users: model.user_factors[users.start : users.stop] @ model.item_factors.T
+
+
+def _cosine(seen: csr_matrix, settings: Mapping[str, Any], seed: int) -> Scorer:
+    model = _import("implicit.nearest_neighbours").CosineRecommender(**settings)
+    model.fit(csr_matrix(seen), show_progress=False)
+    similarity = model.similarity
+    return lambda users: (seen[users.start : users.stop] @ similarity).toarray()
+
+
+def _ease(seen: csr_matrix, settings: Mapping[str, Any], seed: int) -> Scorer:
+    """Steck 2019, over the whole history without regard to order."""
+    gram = (seen.T @ seen).toarray().astype(np.float64)
+    gram[np.diag_indices(len(gram))] += settings["lambda"]
+    inverse = np.linalg.inv(gram)
+    weights = (-inverse / np.diag(inverse)).astype(np.float32)
+    np.fill_diagonal(weights, 0)
+    return lambda users: seen[users.start : users.stop] @ weights
+
+
+def _lenskit(seen: csr_matrix, settings: Mapping[str, Any], seed: int) -> Scorer:
+    data, knn, pandas = _import("lenskit.data"), _import("lenskit.knn"), _import("pandas")
+    users, items = seen.nonzero()
+    dataset = data.from_interactions_df(pandas.DataFrame({"user_id": users, "item_id": items}))
+    model = knn.ItemKNNScorer(**settings, feedback="implicit")
+    model.train(dataset)
+    catalogue = np.arange(seen.shape[1])
+
+    def score(rows: range) -> Scores:
+        return np.stack(
+            [
+                model(
+                    data.RecQuery(user_id=row, user_items=data.ItemList(item_ids=seen[row].indices)),
+                    data.ItemList(item_ids=catalogue),
+                ).scores()
+                for row in rows
+            ]
+        ).astype(np.float32)
+
+    return score
+
+
+def _import(name: str) -> Any:
+    try:
+        return import_module(name)
+    except ImportError as error:
+        package = name.partition(".")[0]
+        raise ConfigurationError(f"{package} is not installed: pip install 'recsql[bench]'.") from error
+
+
+PEERS = {
+    "implicit-als": Peer(_als, {"factors": (16, 32, 64, 128), "alpha": (1.0, 5.0, 20.0)}),
+    "implicit-bpr": Peer(_bpr, {"factors": (32, 64), "learning_rate": (0.01, 0.05)}),
+    "implicit-cosine": Peer(_cosine, {"K": (20, 50, 100, 200)}),
+    "ease-whole-history": Peer(_ease, {"lambda": (30.0, 100.0, 300.0, 1000.0, 3000.0, 10000.0)}),
+    "lenskit-itemknn": Peer(_lenskit, {"max_nbrs": (20, 50, 100)}),
+}
+"""The peers by name; packages are those of the extra ``bench``."""

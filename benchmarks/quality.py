@@ -3,7 +3,7 @@
 Runs the product's own pipeline on the configured database: validation chooses epochs and weights, test is read once.
 """
 
-from benchmarks.peers import measure_ials
+from benchmarks.peers import measure_peers
 from benchmarks.report import Report, make_parser
 from recsql import db, ingest, migrate
 from recsql.cli.output import progress_bars
@@ -16,7 +16,14 @@ DATASETS = {
     "ml-100k": ("movielens-100k", {}),
     "ml-1m": (
         "movielens-1m",
-        {"reverse": 0.15, "models": {"transformer": {"max_length": 200}, "slit": {"reverse": 0.15}}},
+        {
+            "reverse": 0.15,
+            "models": {
+                "transformer": {"max_length": 200},
+                "slit": {"reverse": 0.15},
+                "ease_whole": {"lambda_": 3000.0},
+            },
+        },
     ),
 }
 
@@ -42,7 +49,7 @@ def main() -> None:
         if options.publish:
             pipeline.publish()
         rows = connection.execute(QUERIES["quality"], {"run_no": test}).fetchall()
-        results = measure_ials(connection, validation, test, options.seed) if options.peers else {}
+        results = measure_peers(connection, validation, test, options.seed) if options.peers else {}
     for method, metric, segment, value, lo, hi, _ in rows:
         name = f"{method}.{metric}" if segment == "all" else f"{method}.{segment}.{metric}"
         results |= {name: value} if lo is None else {name: value, f"{name}.lo": lo, f"{name}.hi": hi}

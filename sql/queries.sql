@@ -157,8 +157,8 @@ select item_no from recsql.interaction where run_no = %(run_no)s
 order by item_no;
 
 -- run_sequences --
--- Positive interactions of a run, one row a user, oldest first.
-select user_no, array_agg(item_no order by step desc)
+-- Positive interactions of a run with their weights, one row a user, oldest first.
+select user_no, array_agg(item_no order by step desc), array_agg(weight order by step desc)
 from recsql.interaction
 where run_no = %(run_no)s and step is not null
 group by user_no
@@ -251,7 +251,7 @@ on conflict (space_no, item_no) do update
 select recsql.make_split(%(protocol)s, %(part)s);
 
 -- input_state --
--- Digest of what a run reads: events, items and vectors, and which sources there are.
+-- Digest of what a run reads: events, items, vectors, and how its sources read them.
 select md5(concat_ws(
     ' ', (select max(event_no) from recsql.event), (select count(*) from recsql.event), (select max(updated_at) from recsql.item),
     (select count(*) from recsql.item), (select max(embedded_at) from recsql.item_embedding),
@@ -355,6 +355,10 @@ select recsql.refresh_segment_popularity(%(run_no)s::integer, %(source)s);
 delete from recsql.item_similarity
 where run_no = %(run_no)s and source_no = (select source_no from recsql.source where source = %(source)s);
 
+-- source_history --
+-- How far back a source reads, and how much each step back counts.
+select history_decay, history_rate, history_length from recsql.source where source = %(source)s;
+
 -- source_no --
 -- Number of a source.
 select source_no from recsql.source where source = %(source)s;
@@ -408,14 +412,22 @@ analyze recsql.item_vector, recsql.user_vector;
 delete from recsql.score where run_no = %(run_no)s;
 
 -- fusion_parts --
--- Parts of each source for a sample of users, to fit weights on; the target is what the user turned to next.
+-- Parts of each source for a sample of choices, to fit weights on: a user's candidates, and one item that was relevant.
+-- A user has one choice before anybody has a second one.
 with target as (
-    select n.user_no, n.item_no from recsql.next_item(%(run_no)s::integer) as n
-    order by md5(n.user_no::text)
-    limit %(n_users)s
+    select e.user_no, e.item_no, row_number() over (order by e.nth, md5(e.user_no::text)) as choice_no
+    from (
+        select
+            r.user_no,
+            r.item_no,
+            row_number() over (partition by r.user_no order by md5(r.item_no::text)) as nth
+        from recsql.relevant_event(%(run_no)s::integer) as r
+    ) as e
+    order by choice_no
+    limit %(n_choices)s
 )
 
-select p.user_no, p.item_no, p.source_no, p.part, p.item_no = t.item_no as is_target
+select t.choice_no, p.item_no, p.source_no, p.part, p.item_no = t.item_no as is_target
 from target as t
 inner join recsql.source_part(%(run_no)s::integer, 0, 2147483647) as p on p.user_no = t.user_no;
 

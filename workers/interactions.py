@@ -44,9 +44,13 @@ def read_run(connection: psycopg.Connection[Any], run_no: int) -> RunData:
     item_nos = _column(connection.execute(QUERIES["run_items"], parameters).fetchall())
     histories = connection.execute(QUERIES["run_sequences"], parameters).fetchall()
     user_nos = _column(histories)
-    offsets = np.cumsum([0, *(len(history) for _, history in histories)], dtype=np.int64)
-    flat = np.concatenate([np.array(history, dtype=np.int64) for _, history in histories] or [item_nos[:0]])
-    data = RunData(item_nos, user_nos, Sequences(np.searchsorted(item_nos, flat).astype(np.int64), offsets))
+    offsets = np.cumsum([0, *(len(history) for _, history, _ in histories)], dtype=np.int64)
+    flat = np.concatenate([np.array(history, dtype=np.int64) for _, history, _ in histories] or [item_nos[:0]])
+    weights = np.concatenate(
+        [np.array(weights, dtype=np.float32) for *_, weights in histories] or [np.zeros(0, np.float32)]
+    )
+    items = np.searchsorted(item_nos, flat).astype(np.int64)
+    data = RunData(item_nos, user_nos, Sequences(items, offsets, weights))
 
     vectors = connection.execute(QUERIES["run_content"], parameters).fetchall()
     if vectors:

@@ -30,7 +30,7 @@ Progress = Callable[[int, int, str], None]
 SEQUENCE_MODEL = "transformer"
 N_NEIGHBOURS = 200
 USERS_A_CHUNK = 500
-USERS_TO_FIT_ON = 2000
+CHOICES_TO_FIT_ON = 2000
 
 
 @dataclass(frozen=True)
@@ -116,6 +116,12 @@ class Run:
         """Columns of a named statement as arrays."""
         return read_columns(self.connection, QUERIES[query], self.parameters(**parameters), types)
 
+    def history(self, source: str) -> dict[str, Any]:
+        """How far back a source reads, and how much each step counts."""
+        row = self.connection.execute(QUERIES["source_history"], {"source": source}).fetchone()
+        assert row is not None
+        return dict(zip(("decay", "rate", "length"), row, strict=True))
+
     def sources(self) -> list[tuple[int, str]]:
         """Numbers and names of the active sources."""
         return self.connection.execute(QUERIES["sources"]).fetchall()
@@ -144,19 +150,23 @@ def similarity(method: str) -> Stage:
 
 
 def item_weights(name: str) -> Stage:
-    """Stage that learns a model's item weights, whose matrix inversion is not for SQL, as item similarities."""
+    """Stage that learns a model's item weights, whose inversion is not for SQL, as lists of item similarities."""
 
     def stage(run: Run, progress: Progress) -> int:
         kind = get_model(name)
-        model = kind(kind.Config(**run.config.models.get(name, {})))
+        # How far back a list reads is decided by its row alone, since that is what SQL reads when it serves.
+        histories = [run.history(source) for source in kind.sources]
+        model = kind(kind.Config(**run.config.models.get(name, {}) | {"histories": histories}))
         model.fit(TrainingData(run.data.sequences, len(run.data.item_nos)))
-        found = model.neighbours(N_NEIGHBOURS)
-        assert found is not None
-        neighbours, weights = found
+        written = 0
         with run.connection.transaction():
-            run.connection.execute(QUERIES["clear_similarity"], {"run_no": run.run_no, "source": name})
-            source_no = run.one("source_no", source=name)
-            return write_neighbours(run.connection, run.run_no, source_no, run.data.item_nos, neighbours, weights)
+            for nth, source in enumerate(kind.sources):
+                found = model.neighbours(N_NEIGHBOURS, nth)
+                assert found is not None
+                run.connection.execute(QUERIES["clear_similarity"], {"run_no": run.run_no, "source": source})
+                source_no = run.one("source_no", source=source)
+                written += write_neighbours(run.connection, run.run_no, source_no, run.data.item_nos, *found)
+        return written
 
     return stage
 
@@ -258,27 +268,46 @@ def score(run: Run, progress: Progress) -> int:
 def weights(run: Run, progress: Progress) -> int:
     """Fit the weights of the sources on what users of a validation run went on to; a policy of its own."""
     sources = run.sources()
-    users, items, source_nos, part, is_target = run.columns(
+    run.policy_no = fit_policy(run, sources, f"weighted-{run.run_no}", run.run_no)
+    return len(sources)
+
+
+def fit_policy(run: Run, sources: list[tuple[int, str]], policy: str, run_no: int | None) -> int:
+    """Fit weights of some sources and keep them as a policy.
+
+    Args:
+        run: a validation run that has their candidates.
+        sources: numbers and names, ascending.
+        policy: its name; a policy that has it is replaced.
+        run_no: the run that the policy is to be taken over from, None for one to try.
+
+    Returns:
+        The policy's number.
+    """
+    choices, items, source_nos, part, is_target = run.columns(
         "fusion_parts",
-        {"user_no": np.int64, "item_no": np.int64, "source_no": np.int64, "part": np.float64, "is_target": np.bool_},
-        n_users=USERS_TO_FIT_ON,
+        {"choice_no": np.int64, "item_no": np.int64, "source_no": np.int64, "part": np.float64, "is_target": np.bool_},
+        n_choices=CHOICES_TO_FIT_ON,
     )
-    pairs, row_of = np.unique(np.stack([users, items], axis=1), axis=0, return_inverse=True)
+    numbers = np.array([number for number, _ in sources])
+    is_asked = np.isin(source_nos, numbers)
+    choices, items, source_nos = choices[is_asked], items[is_asked], source_nos[is_asked]
+    pairs, row_of = np.unique(np.stack([choices, items], axis=1), axis=0, return_inverse=True)
     parts = np.zeros((len(pairs), len(sources)))
-    parts[row_of, np.searchsorted([number for number, _ in sources], source_nos)] = part
+    parts[row_of, np.searchsorted(numbers, source_nos)] = part[is_asked]
     is_hit = np.zeros(len(pairs), dtype=bool)
-    is_hit[row_of] = is_target
+    is_hit[row_of] = is_target[is_asked]
     owners, owner = np.unique(pairs[:, 0], return_inverse=True)
     fitted, ndcg = fit_weights(parts, owner, is_hit, len(owners))
     named = {source: round(float(weight), 6) for (_, source), weight in zip(sources, fitted, strict=True)}
-    run.policy_no = run.one(
+    return run.one(
         "write_policy",
-        policy=f"weighted-{run.run_no}",
+        policy=policy,
         kind="weighted",
         weights=json.dumps(named),
         metrics=json.dumps({"ndcg@10": ndcg}),
+        run_no=run_no,
     )
-    return len(named)
 
 
 def fuse(run: Run, progress: Progress) -> int:

@@ -12,7 +12,7 @@ language sql
 stable
 begin atomic
     with reader as materialized (
-        select h.user_no, h.item_nos, h.weights, h.barred_nos
+        select h.user_no, h.list_nos, h.item_nos, h.weights, h.barred_nos
         from recsql.history(p_run_no, p_source_no, p_first_user_no, p_last_user_no, p_is_live) as h
         where h.item_nos is not null
     )
@@ -26,9 +26,9 @@ begin atomic
             select p.item_no, sum(p.score) as score
             from (
                 select unnest(s.neighbour_nos) as item_no, h.weight * unnest(s.similarities) as score
-                from unnest(u.item_nos, u.weights) as h (item_no, weight)
+                from unnest(u.list_nos, u.item_nos, u.weights) as h (list_no, item_no, weight)
                 inner join recsql.item_similarity as s
-                    on s.run_no = p_run_no and s.source_no = p_source_no and s.item_no = h.item_no
+                    on s.run_no = p_run_no and s.source_no = h.list_no and s.item_no = h.item_no
                 union all
                 -- In the same sum, which is cheaper than looking each item up.
                 select unnest(u.barred_nos), '-Infinity'
@@ -48,4 +48,4 @@ end;
 
 comment on function recsql.similarity_candidates(integer, smallint, integer, integer, integer, boolean) is
 'Collaborative filtering as one weighted join: the score of an item is the sum, over the user''s recent items, of recency × '
-'weight × similarity. Users are given as a range of user_no; p_is_live: with what they did since the run.';
+'weight × similarity, added up over the lists of the source. Users are given as a range of user_no; p_is_live: with what they did since the run.';

@@ -21,28 +21,30 @@ begin atomic
     ),
 
     asked as (
-        select a.item_no, a.component, h.item_nos, h.weights, o.source_no, o.kind, o.history_length, o.history_decay,
-            o.history_rate
+        select a.item_no, a.component, h.item_nos, h.weights, l.list_no, o.kind, l.history_length, l.history_decay,
+            l.history_rate
         from unnest(p_item_nos, p_components) as a (item_no, component)
         inner join recsql.source as o on o.source = split_part(a.component, ' ', -1)
+        inner join recsql.source_list as l on l.source_no = o.source_no
         inner join history as h on h.prefix || o.source = a.component
     )
 
     select s.item_no, s.component, s.evidence_no,
-        recsql.step_weight(s.history_decay, s.history_rate, s.step) * s.weight * s.similarities[s.position]
+        sum(recsql.step_weight(s.history_decay, s.history_rate, s.step) * s.weight * s.similarities[s.position])
     from (
         -- That a list has the item is found out at a fraction of what finding its place costs, and that once.
         select a.item_no, a.component, s.item_no as evidence_no, s.similarities, a.history_decay, a.history_rate, h.step,
             a.weights[h.step + 1] as weight, array_position(s.neighbour_nos, a.item_no) as position
         from asked as a
         inner join recsql.item_similarity as s
-            on s.run_no = p_run_no and s.source_no = a.source_no and s.item_no = any (a.item_nos)
+            on s.run_no = p_run_no and s.source_no = a.list_no and s.item_no = any (a.item_nos)
             and s.neighbour_nos @> array[a.item_no]
         cross join lateral (select array_position(a.item_nos, s.item_no) - 1 as step) as h
         where a.kind = 'similarity' and h.step < a.history_length and a.weights[h.step + 1] > 0
         offset 0
     ) as s
     where s.similarities[s.position] <> 0
+    group by s.item_no, s.component, s.evidence_no
     union all
     -- Nearness to a sum of vectors is no sum of nearnesses, so the nearest item speaks for all.
     (

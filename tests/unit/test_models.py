@@ -10,13 +10,15 @@ from pydantic import ValidationError
 from recsql.errors import ModelError, NotFoundError
 from workers.fusion_weights import fit_weights
 from workers.models.base import Model, Sequences, TrainingData, TrainingOptions
+from workers.models.item_weights import History
 from workers.models.registry import MODELS, get_model, load_artifact, save_artifact
 from workers.models.validation import ndcg_at_10
 
 N_ITEMS = 20
 SMALL: dict[str, dict[str, Any]] = {
     "ease": {"lambda_": 10.0},
-    "slit": {"lambda_": 10.0},
+    "ease_whole": {"lambda_": 10.0},
+    "slit": {"ridge": (10.0, 10.0)},
     "transformer": {"dim": 16, "max_length": 8, "learning_rate": 0.01, "epochs": 12, "batch_tokens": 256},
 }
 
@@ -102,12 +104,16 @@ def test_model_vectors_give_the_score(fitted: Model) -> None:
 
 
 def test_model_neighbours_give_the_ranking(fitted: Model) -> None:
-    found = fitted.neighbours(N_ITEMS)
-    if found is None:
-        pytest.skip("not a weighted join")
-    items, weights = found
-    scores = fitted.score(Sequences.from_lists([[4]]), items[4:5])
-    np.testing.assert_allclose(scores[0], weights[4])
+    if fitted.neighbours(N_ITEMS) is None:
+        pytest.skip("not a sum of weighted joins")
+    # Of a user who had item 4 alone each list says what its row says; the newest item weighs 1 in all of them.
+    expected = np.zeros(N_ITEMS)
+    for nth in range(len(fitted.sources)):
+        items, weights = fitted.neighbours(N_ITEMS, nth) or ((), ())
+        is_there = items[4] >= 0
+        expected[items[4][is_there]] += weights[4][is_there]
+    scores = fitted.score(Sequences.from_lists([[4]]), everything(1))
+    np.testing.assert_allclose(scores[0], expected, atol=1e-7)
 
 
 def test_model_refuses_an_unknown_option(fitted: Model) -> None:
@@ -152,7 +158,7 @@ def test_model_survives_tiny_data(name: str, histories: list[list[int]], n_items
 
 
 def test_registry_unknown_model_names_the_known() -> None:
-    with pytest.raises(NotFoundError, match="ease, slit, transformer"):
+    with pytest.raises(NotFoundError, match="ease, ease_whole, slit, transformer"):
         get_model("oracle")
 
 
@@ -162,7 +168,7 @@ def test_ease_values() -> None:
     expected = [[0, 0.5, -0.2], [0.4, 0, 0.4], [-0.2, 0.5, 0]]
     model = new_model("ease", lambda_=1.0)
     model.fit(TrainingData(Sequences.from_lists([[0, 1], [2, 1]]), 3))
-    np.testing.assert_allclose(model.state()["weights"], expected, atol=1e-6)
+    np.testing.assert_allclose(model.state()["weights"], [expected], atol=1e-6)
     # Newest 1, one step back 0: item 2 gets 0.4 + 0.7 × -0.2.
     score = model.score(Sequences.from_lists([[0, 1]]), np.array([[2]]))
     assert score[0, 0] == pytest.approx(0.26)
@@ -264,27 +270,123 @@ def test_fusion_weights_without_any_target_are_equal() -> None:
     assert ndcg == 0
 
 
-def test_slit_values() -> None:
-    # One user had 0, 1, 2. Places: after 0 comes 1 (weight 1) and 2 (1/2), after 1 comes 2. With rate 1 the past of
-    # place 0 is {0: 1}, of place 1 {1: 1, 0: 1/2}, of place 2 {2: 1, 1: 1/2, 0: 1/3}.
-    model = new_model("slit", lambda_=2.0, history_rate=1.0, reverse=0.0, popularity_power=0.0)
-    model.fit(TrainingData(Sequences.from_lists([[0, 1, 2]]), 3))
-    past = np.array([[1, 0, 0], [1 / 2, 1, 0], [1 / 3, 1 / 2, 1]])
-    future = np.array([[0, 1, 1 / 2], [0, 0, 1], [0, 0, 0]])
-    weights = np.linalg.solve(past.T @ past + 2 * np.eye(3), past.T @ future)
-    np.fill_diagonal(weights, 0)
-    scores = model.score(Sequences.from_lists([[0], [0, 1]]), everything(2, 3))
-    np.testing.assert_allclose(scores[0], weights[0], rtol=1e-5)
-    np.testing.assert_allclose(scores[1], weights[1] + weights[0] / 2, rtol=1e-5, atol=1e-7)
+def test_ease_whole_counts_a_history_alike() -> None:
+    # The weights of test_ease_values; items 0 and 1 both count in full, so item 2 gets -0.2 + 0.4.
+    model = new_model("ease_whole", lambda_=1.0)
+    model.fit(TrainingData(Sequences.from_lists([[0, 1], [2, 1]]), 3))
+    score = model.score(Sequences.from_lists([[0, 1]]), np.array([[2]]))
+    assert score[0, 0] == pytest.approx(0.2)
 
 
-def test_slit_does_not_look_across_users_nor_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    data = checkerboard()
-    whole, cut = new_model("slit"), new_model("slit")
-    whole.fit(data)
-    monkeypatch.setattr("workers.models.slit._PLACES_AT_ONCE", 10)
-    cut.fit(data)
-    np.testing.assert_allclose(cut.state()["weights"], whole.state()["weights"], atol=1e-6)
+def slit_by_definition(
+    histories: list[list[int]],
+    weights: list[list[float]],
+    n_items: int,
+    near: Any,
+    far: Any,
+    ridge: tuple[float, float],
+) -> np.ndarray:
+    """Both matrices from dense X and Y, place by place; no reverse and no damping; future of 2, weights of mean 1."""
+    rows, targets = [], []
+    for items, counts in zip(histories, weights, strict=True):
+        for t in range(len(items)):
+            x, y = np.zeros(2 * n_items), np.zeros(n_items)
+            for s in range(t + 1):
+                x[items[t - s]] += near(s) * counts[t - s]
+                x[n_items + items[t - s]] += far(s) * counts[t - s]
+            for g in (1, 2):
+                if t + g < len(items):
+                    y[items[t + g]] += counts[t + g] / g
+            rows.append(x)
+            targets.append(y)
+    x, y = np.array(rows), np.array(targets)
+    learned = np.linalg.solve(x.T @ x + np.diag(np.repeat(ridge, n_items)), x.T @ y).reshape(2, n_items, n_items)
+    learned[:, np.arange(n_items), np.arange(n_items)] = 0
+    return learned
+
+
+SLIT_PLAIN: dict[str, Any] = {
+    "histories": (
+        {"decay": "harmonic", "rate": 1.0, "length": 2},
+        {"decay": "geometric", "rate": 0.9, "length": 4},
+    ),
+    "ridge": (2.0, 5.0),
+    "future_length": 2,
+    "reverse": 0.0,
+    "popularity_power": 0.0,
+}
+
+
+def test_slit_is_the_regression_of_its_definition() -> None:
+    # More places than either history reads, an item that comes twice, a user with a single item.
+    histories = [[0, 1, 2, 3, 1, 4, 0], [2, 3], [4], [3, 0, 2, 1]]
+    model = new_model("slit", **SLIT_PLAIN)
+    model.fit(TrainingData(Sequences.from_lists(histories), 5))
+    expected = slit_by_definition(
+        histories,
+        [[1.0] * len(items) for items in histories],
+        5,
+        lambda s: 1 / (1 + s) if s < 2 else 0,
+        lambda s: 0.9**s if s < 4 else 0,
+        (2.0, 5.0),
+    )
+    np.testing.assert_allclose(model.state()["weights"], expected, atol=1e-6)
+    # Newest 3, before it 1, before that 0, which the near history no longer reads.
+    score = model.score(Sequences.from_lists([[0, 1, 3]]), np.array([[2]]))
+    near, far = expected[:, :, 2]
+    assert score[0, 0] == pytest.approx(near[3] + near[1] / 2 + far[3] + 0.9 * far[1] + 0.81 * far[0], abs=1e-6)
+
+
+def test_slit_weighs_events_in_units_of_their_mean() -> None:
+    histories, counts = [[0, 1, 2, 0], [2, 1, 0]], [[1.0, 3.0, 1.0, 1.0], [1.0, 1.0, 6.0]]
+    mean = 14 / 7
+    sequences = Sequences.from_lists(histories)
+    weighted = Sequences(sequences.items, sequences.offsets, np.concatenate(counts).astype(np.float32))
+    model = new_model("slit", **SLIT_PLAIN)
+    model.fit(TrainingData(weighted, 3))
+    expected = slit_by_definition(
+        histories,
+        [[count / mean for count in row] for row in counts],
+        3,
+        lambda s: 1 / (1 + s) if s < 2 else 0,
+        lambda s: 0.9**s if s < 4 else 0,
+        (2.0, 5.0),
+    )
+    np.testing.assert_allclose(model.state()["weights"], expected, atol=1e-6)
+    # In a score an event counts as SQL counts it: by its own weight.
+    score = model.score(
+        Sequences(sequences.items[4:5], np.array([0, 1]), np.array([2.5], dtype=np.float32)), np.array([[1]])
+    )
+    assert score[0, 0] == pytest.approx(2.5 * expected[:, 2, 1].sum(), abs=1e-6)
+
+
+def test_slit_reverse_and_popularity() -> None:
+    # One user had 0 then 1, another 0. Rows of X: near and long past after each of the three events, one step back
+    # weighing 1/2 and 0.9. Only the first event has something after it. Damping by 1 halves column 0, which two had.
+    histories = Sequences.from_lists([[0, 1], [0]])
+    plain = new_model("slit", **SLIT_PLAIN | {"reverse": 0.5})
+    damped = new_model("slit", **SLIT_PLAIN | {"reverse": 0.5, "popularity_power": 1.0})
+    for model in (plain, damped):
+        model.fit(TrainingData(histories, 2))
+    past = np.array([[1, 0, 1, 0], [0.5, 1, 0.9, 1], [1, 0, 1, 0]])
+    one_way = past.T @ np.array([[0, 1], [0, 0], [0, 0]])
+    both_ways = np.concatenate([one_way[:2] + one_way[:2].T / 2, one_way[2:] + one_way[2:].T / 2])
+    learned = np.linalg.solve(past.T @ past + np.diag([2.0, 2.0, 5.0, 5.0]), both_ways).reshape(2, 2, 2)
+    learned[:, [0, 1], [0, 1]] = 0
+    np.testing.assert_allclose(plain.state()["weights"], learned, atol=1e-6)
+    np.testing.assert_allclose(damped.state()["weights"], learned / [2, 1], atol=1e-6)
+
+
+def test_slit_does_not_look_across_users() -> None:
+    model = new_model("slit")
+    model.fit(checkerboard())
     # Nobody had an even and an odd item.
-    weights = whole.state()["weights"]
-    assert not weights[::2, 1::2].any()
+    assert not model.state()["weights"][:, ::2, 1::2].any()
+
+
+@pytest.mark.parametrize(
+    ("decay", "rate", "expected"), [("harmonic", 0.5, [1, 2 / 3, 0.5]), ("geometric", 0.5, [1, 0.5, 0.25])]
+)
+def test_history_weighs_steps_as_sql_does(decay: Any, rate: float, expected: list[float]) -> None:
+    history = History(decay=decay, rate=rate, length=3)
+    np.testing.assert_allclose(history.weights(np.arange(5)), [*expected, 0, 0], rtol=1e-6)

@@ -33,10 +33,12 @@ class Sequences:
     Attributes:
         items: item rows, shape ``(n_interactions,)``, user by user, oldest first.
         offsets: where each user begins in ``items``, shape ``(n_users + 1,)``.
+        weights: how much each interaction counts, above 0, of the shape of ``items``; None counts all alike, as 1.
     """
 
     items: IntArray
     offsets: IntArray
+    weights: FloatArray | None = None
 
     @classmethod
     def from_lists(cls, histories: Sequence[Sequence[int]]) -> Self:
@@ -54,13 +56,18 @@ class Sequences:
         """One user's item rows, oldest first."""
         return self.items[self.offsets[user] : self.offsets[user + 1]]
 
+    def weight_of_each(self) -> FloatArray:
+        """How much each interaction counts, of the shape of ``items``."""
+        return np.ones(len(self.items), dtype=np.float32) if self.weights is None else self.weights
+
     def take(self, users: IntArray) -> "Sequences":
         """Some users' sequences, shape ``(n_taken,)`` of user rows; -1 gives an empty one."""
         starts = np.where(users < 0, 0, self.offsets[users])
         lengths = np.where(users < 0, 0, self.offsets[users + 1] - self.offsets[users])
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         within = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
-        return Sequences(self.items[np.repeat(starts, lengths) + within], offsets)
+        places = np.repeat(starts, lengths) + within
+        return Sequences(self.items[places], offsets, None if self.weights is None else self.weights[places])
 
 
 @dataclass(frozen=True)
@@ -98,6 +105,8 @@ class Model(ABC):
 
     name: ClassVar[str]
     Config: ClassVar[type[ModelConfig]]
+    sources: ClassVar[tuple[str, ...]] = ()
+    """Rows of ``recsql.source`` that serve its lists of neighbours, if it has such; see :meth:`neighbours`."""
 
     def __init__(self, config: ModelConfig | None = None) -> None:
         self.config = config or self.Config()
@@ -138,8 +147,12 @@ class Model(ABC):
         """User vectors, shape ``(n_users, dim)``; rows of NaN for users without history; None if the model has none."""
         return None
 
-    def neighbours(self, n: int) -> tuple[IntArray, FloatArray] | None:
-        """The ``n`` strongest neighbours of each item, where the model is one weighted join over a user's history.
+    def neighbours(self, n: int, nth: int = 0) -> tuple[IntArray, FloatArray] | None:
+        """The ``n`` strongest neighbours of each item, where the model is a sum of weighted joins over histories.
+
+        Args:
+            n: how many.
+            nth: which of ``sources`` they are for.
 
         Returns:
             Item rows and weights, both of shape ``(n_items, n)``, strongest first, -1 and NaN as padding; None if the

@@ -65,7 +65,8 @@ def known_histories(histories: Sequences, n_items: int) -> Sequences:
     """Histories without the items that a catalogue of ``n_items`` does not have."""
     known = (histories.items >= 0) & (histories.items < n_items)
     before = np.concatenate([[0], np.cumsum(known)])
-    return Sequences(histories.items[known], before[histories.offsets])
+    weights = None if histories.weights is None else histories.weights[known]
+    return Sequences(histories.items[known], before[histories.offsets], weights)
 
 
 class NegativeSampler:

@@ -7,19 +7,17 @@ from pydantic import Field
 from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import csr_array
 
-from workers.models.base import FloatArray, IntArray, ModelConfig, Sequences
-from workers.models.item_weights import ItemWeights
+from workers.models.base import FloatArray, Sequences
+from workers.models.item_weights import History, ItemWeights, ItemWeightsConfig
 
 
-class EaseConfig(ModelConfig):
+class EaseConfig(ItemWeightsConfig):
     """Hyperparameters of EASE."""
 
+    histories: tuple[History] = (History(decay="geometric", rate=0.7, length=50),)
+    """Weight of a history item relative to the one that came after it."""
     lambda_: float = Field(1000.0, gt=0)
     """Added to the diagonal of the Gram matrix: the greater, the closer to plain co-occurrence."""
-    decay: float = Field(0.7, gt=0, le=1)
-    """Weight of a history item relative to the one that came after it."""
-    max_items: int = Field(20_000, ge=1)
-    """Largest catalogue to train on: memory grows with its square, time with its cube."""
 
 
 class Ease(ItemWeights):
@@ -27,16 +25,17 @@ class Ease(ItemWeights):
 
     With ``X`` the users × items matrix of zeros and ones and ``P = (XᵀX + lambda I)⁻¹``::
 
-        B[i, j] = -P[i, j] / P[j, j],  B[j, j] = 0        score(u, j) = Σ_steps decay ^ step · B[item of step, j]
+        B[i, j] = -P[i, j] / P[j, j],  B[j, j] = 0        score(u, j) = Σ_steps history(step) · B[item of step, j]
 
     where step counts back from the user's newest item (0). The weighting by recency is an addition to the paper.
-    ``B`` has shape ``(n_items, n_items)``, float32; an item without events scores 0. Nothing is random.
+    ``B`` has shape ``(1, n_items, n_items)``, float32; an item without events scores 0. Nothing is random.
 
     Reference:
         Steck, Embarrassingly Shallow Autoencoders for Sparse Data, WWW 2019.
     """
 
     name = "ease"
+    sources = ("ease",)
     Config = EaseConfig
 
     def learn(self, sequences: Sequences, n_items: int) -> FloatArray:
@@ -51,8 +50,24 @@ class Ease(ItemWeights):
         inverse = cho_solve(cho_factor(gram, overwrite_a=True), np.eye(n_items, dtype=np.float32), overwrite_b=True)
         weights = -inverse / np.diag(inverse)
         np.fill_diagonal(weights, 0)
-        return np.ascontiguousarray(weights, dtype=np.float32)
+        return np.ascontiguousarray(weights[None], dtype=np.float32)
 
-    def recency(self, steps: IntArray) -> FloatArray:
-        """``decay ^ step``."""
-        return np.power(cast(EaseConfig, self.config).decay, steps).astype(np.float32)
+
+class EaseWholeConfig(EaseConfig):
+    """Hyperparameters of EASE without regard to order."""
+
+    lambda_: float = Field(300.0, gt=0)
+    """Added to the diagonal of the Gram matrix: the greater, the closer to plain co-occurrence."""
+    histories: tuple[History] = (History(decay="harmonic", rate=0.0, length=5000),)
+    """A whole history, all of it alike, as in the paper."""
+
+
+class EaseWhole(Ease):
+    """EASE as it was published: :class:`Ease` read over the whole history, of which all counts alike.
+
+    For taste in the long run, where what comes next is not asked; the weights are those of a smaller lambda.
+    """
+
+    name = "ease_whole"
+    sources = ("ease_whole",)
+    Config = EaseWholeConfig

@@ -21,6 +21,7 @@ FORMAT_VERSION = 1
 
 MODELS: dict[str, str] = {
     "ease": "workers.models.ease:Ease",
+    "ease_whole": "workers.models.ease:EaseWhole",
     "slit": "workers.models.slit:Slit",
     "transformer": "workers.models.transformer:Transformer",
 }

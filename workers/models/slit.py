@@ -1,113 +1,115 @@
-"""SLIT: what comes next as a ridge regression on what came before, served as one weighted join over the history."""
+"""SLIT: what comes next as a ridge regression on what came before, served as two weighted joins over the history."""
 
-from collections.abc import Callable, Iterator
 from typing import cast
 
 import numpy as np
 from pydantic import Field
 from scipy.linalg import cho_factor, cho_solve
-from scipy.sparse import csr_array
 
-from workers.models.base import FloatArray, IntArray, ModelConfig, Sequences
-from workers.models.item_weights import ItemWeights
-
-_PLACES_AT_ONCE = 50_000
+from workers.models.base import FloatArray, Sequences
+from workers.models.item_weights import History, ItemWeights, ItemWeightsConfig
 
 
-class SlitConfig(ModelConfig):
+class SlitConfig(ItemWeightsConfig):
     """Hyperparameters of SLIT."""
 
-    lambda_: float = Field(300.0, gt=0)
-    """Ridge penalty: the greater, the closer to plain ordered co-occurrence."""
-    history_rate: float = Field(0.5, ge=0)
-    """In training and scoring, an item that lies so many steps back weighs 1 / (1 + history_rate · step)."""
-    history_length: int = Field(50, ge=1)
-    """How many past items training and scoring read."""
-    future_length: int = Field(30, ge=1)
+    histories: tuple[History, History] = (
+        History(decay="harmonic", rate=1.0, length=50),
+        History(decay="harmonic", rate=0.05, length=100),
+    )
+    """The near past, whose weights fall steeply, and the long one: what a user likes besides what is on now."""
+    ridge: tuple[float, float] = (300.0, 3000.0)
+    """Penalty on the weights of either: the greater, the closer to plain ordered co-occurrence."""
+    future_length: int = Field(10, ge=1)
     """How many of the items that follow count as what comes next, the g-th with weight 1 / g."""
     reverse: float = Field(0.4, ge=0, le=1)
     """How much a pair counts in the direction in which it did not happen."""
     popularity_power: float = Field(0.2, ge=0, le=1)
     """Weights are divided by users(item) to this power."""
-    max_items: int = Field(20_000, ge=1)
+    max_items: int = Field(10_000, ge=1)
     """Largest catalogue to train on: memory grows with its square, time with its cube."""
 
 
 class Slit(ItemWeights):
-    """A linear model from the decayed past to the decayed future.
+    """A linear model from the decayed past, read at two rates, to the decayed future.
 
-    Each place ``t`` of each user's sequence is a row: ``X[t]`` holds the items up to ``t``, the s-th back with weight
-    ``1 / (1 + history_rate · s)``, ``Y[t]`` those after it, the g-th with weight ``1 / g``. With ``C = XᵀY``::
+    Each place ``t`` of each user's sequence is a row. ``X₁[t]`` and ``X₂[t]`` hold the items up to ``t``, the s-th back
+    with its weight in the near and in the long history, ``Y[t]`` those after it, the g-th with weight ``1 / g``; all of
+    them times the weight of the event in units of the mean. With ``X = [X₁ X₂]``, ``Cₖ = Xₖᵀ Y`` and ``L`` the
+    penalties on a diagonal::
 
-        B = (XᵀX + lambda I)⁻¹ (C + reverse Cᵀ) / users(item) ^ popularity_power,   B[j, j] = 0
-        score(u, j) = Σ_steps B[item of step, j] / (1 + history_rate · step)
+        [B₁ B₂] = (XᵀX + L)⁻¹ [C₁ + reverse C₁ᵀ  C₂ + reverse C₂ᵀ] / users(item) ^ popularity_power,   Bₖ[j, j] = 0
+        score(u, j) = Σₖ Σ_steps historyₖ(step) · Bₖ[item of step, j]
 
     ``C`` alone would be ordered co-occurrence; the inverse takes out what is explained by items that the past has in
-    common. The reverse direction and the damping of popularity are additions to the paper. Nothing is random.
+    common. The second rate, the reverse direction and the damping of popularity are additions to the paper. ``B`` has
+    shape ``(2, n_items, n_items)``, float32. Nothing is random.
 
     Reference:
         Choi et al., Session-aware Linear Item-Item Models for Session-based Recommendation, WWW 2021.
     """
 
     name = "slit"
+    sources = ("slit", "slit_long")
     Config = SlitConfig
 
     def learn(self, sequences: Sequences, n_items: int) -> FloatArray:
-        """Accumulate the two products over blocks of places, then solve."""
+        """Sum up both products over pairs of places, then solve.
+
+        A pair adds to ``XᵀX`` by how far it is apart and how many places follow it, and to ``C`` by how far it is
+        apart: so all pairs of one distance are done at once.
+        """
         options = cast(SlitConfig, self.config)
-        gram = np.zeros((n_items, n_items), dtype=np.float32)
-        ordered = np.zeros_like(gram)
-        for past, future in self._blocks(sequences, n_items):
-            gram += (past.T @ past).toarray()
-            ordered += (past.T @ future).toarray()
-        ordered += options.reverse * ordered.T
-        gram[np.diag_indices(n_items)] += options.lambda_
-        weights = cho_solve(cho_factor(gram, overwrite_a=True), ordered, overwrite_b=True)
+        # Flat, since that is the one form that numpy adds to quickly.
+        gram = np.zeros(4 * n_items**2, dtype=np.float32)
+        ordered = np.zeros(2 * n_items**2, dtype=np.float32)
+        lengths = np.diff(sequences.offsets)
+        # How many places each user has after each place.
+        left = np.repeat(sequences.offsets[1:], lengths) - 1 - np.arange(len(sequences.items))
+        weights = sequences.weight_of_each()
+        weights = weights / weights.mean() if len(weights) else weights
+        common, following = _kernels(options)
+        for gap in range(min(common.shape[2], lengths.max(initial=0))):
+            older = np.flatnonzero(left >= gap)
+            newer = older + gap
+            both = weights[older] * weights[newer]
+            rows, columns = sequences.items[older], sequences.items[newer]
+            n_left = np.minimum(left[newer], common.shape[3] - 1)
+            for k, other in np.argwhere(common[:, :, gap].any(axis=2)):
+                # The products are symmetric: half of each pair here, the other half from the transpose.
+                added = common[k, other, gap][n_left] * (both if gap else both / 2)
+                np.add.at(gram, ((k * n_items + rows) * 2 + other) * n_items + columns, added)
+            for k in np.flatnonzero(following[:, gap]):
+                np.add.at(ordered, (k * n_items + rows) * n_items + columns, following[k, gap] * both)
+        gram = gram.reshape(2 * n_items, 2 * n_items)
+        gram += gram.T.copy()
+        gram[np.diag_indices(2 * n_items)] += np.repeat(np.array(options.ridge, dtype=np.float32), n_items)
+        ordered = ordered.reshape(2, n_items, n_items)
+        ordered = ordered + options.reverse * ordered.transpose(0, 2, 1)
+        factor = cho_factor(gram, overwrite_a=True, check_finite=False)
+        learned = cho_solve(factor, ordered.reshape(2 * n_items, n_items), overwrite_b=True, check_finite=False)
         n_users = np.bincount(sequences.items, minlength=n_items)
-        weights /= np.maximum(n_users, 1).astype(np.float32) ** options.popularity_power
-        np.fill_diagonal(weights, 0)
-        return np.ascontiguousarray(weights, dtype=np.float32)
-
-    def recency(self, steps: IntArray) -> FloatArray:
-        """``1 / (1 + history_rate · step)`` of the newest ``history_length`` items."""
-        options = cast(SlitConfig, self.config)
-        return np.where(steps < options.history_length, 1 / (1 + options.history_rate * steps), 0).astype(np.float32)
-
-    def _blocks(self, sequences: Sequences, n_items: int) -> Iterator[tuple[csr_array, csr_array]]:
-        """Past and future of some users' places at a time, both of shape ``(n_places, n_items)``."""
-        options = cast(SlitConfig, self.config)
-        first = 0
-        while first < sequences.n_users:
-            # At least one user, else as many as fill a block.
-            last = int(np.searchsorted(sequences.offsets, sequences.offsets[first] + _PLACES_AT_ONCE, side="right")) - 1
-            last = min(max(last, first + 1), sequences.n_users)
-            part = sequences.take(np.arange(first, last))
-            past = _neighbourhood(
-                part, n_items, -1, 0, options.history_length, lambda s: 1 / (1 + options.history_rate * s)
-            )
-            future = _neighbourhood(part, n_items, 1, 1, options.future_length, lambda s: 1 / (1 + s))
-            yield past, future
-            first = last
+        learned = learned / np.maximum(n_users, 1).astype(np.float32) ** options.popularity_power
+        learned = np.ascontiguousarray(learned.reshape(2, n_items, n_items), dtype=np.float32)
+        learned[:, np.arange(n_items), np.arange(n_items)] = 0
+        return learned
 
 
-def _neighbourhood(
-    sequences: Sequences, n_items: int, direction: int, start: int, length: int, weight: Callable[[int], float]
-) -> csr_array:
-    """What lies ``start``, ``start + 1`` … places from each place, with a weight that depends on how many-th it is."""
-    places = np.arange(len(sequences.items))
-    user_of = np.repeat(np.arange(sequences.n_users), np.diff(sequences.offsets))
-    rows, columns, values = [], [], []
-    for nth in range(length):
-        other = places + direction * (start + nth)
-        inside = (other >= 0) & (other < len(places))
-        inside[inside] = user_of[other[inside]] == user_of[inside]
-        if not inside.any():
-            break
-        rows.append(places[inside])
-        columns.append(sequences.items[other[inside]])
-        values.append(np.full(int(inside.sum()), weight(nth), dtype=np.float32))
-    if not rows:
-        return csr_array((len(places), n_items), dtype=np.float32)
-    return csr_array(
-        (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns))), shape=(len(places), n_items)
-    )
+def _kernels(options: SlitConfig) -> tuple[FloatArray, FloatArray]:
+    """What a pair of places adds to the products.
+
+    Returns:
+        To ``XₖᵀXₗ``, k for the older of the two: ``Σ_s historyₖ(gap + s) historyₗ(s)`` over the places that both are
+        in the past of, s up to how many follow the newer, shape ``(2, 2, n_gaps, n_left)``. To ``Cₖ``: ``Σ_s
+        historyₖ(s) / (gap - s)``, shape ``(2, n_gaps)``.
+    """
+    longest = max(history.length for history in options.histories)
+    n_gaps = longest + options.future_length
+    steps = np.arange(n_gaps)
+    shifted = steps[:, None] + np.arange(longest)
+    past = [history.weights(np.arange(n_gaps + longest)) for history in options.histories]
+    common = np.array([[np.cumsum(k[shifted] * other[:longest], axis=1) for other in past] for k in past], np.float32)
+    distances = steps[:, None] - steps
+    is_future = (distances >= 1) & (distances <= options.future_length)
+    future = np.where(is_future, 1 / np.maximum(distances, 1), 0)
+    return common, np.array([future @ k[:n_gaps] for k in past], dtype=np.float32)
