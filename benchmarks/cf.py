@@ -2,12 +2,13 @@
 
 Makes (or finds) the validation and the test run up to their item similarities, without encoders or the transformer,
 and measures each method as the product serves it: a weighted join over the history in SQL. ``cf`` is the weighted
-fusion of five of them, fitted on validation. Peers choose their settings on the same validation run. Test is read
+fusion of six of them, fitted on validation. Peers choose their settings on the same validation run. Test is read
 once a method.
 """
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from workers.evaluate import interval
 from workers.pipeline import Pipeline, PipelineConfig
 from workers.stages import Part, Run, fit_policy, item_weights, similarity
 
-FUSED = ("sequential", "ease", "cosine", "slit", "ease_whole")
+FUSED = ("sequential", "ease", "cosine", "slit", "ease_whole", "cosine_whole")
 COMPARED = ("jaccard", "conditional", "llr", "pearson")
 METRICS = ("ndcg", "recall")
 
@@ -53,13 +54,17 @@ def main() -> None:
             for part in ("validation", "test")
         }
         validation_no, test_no = (run.run_no for run in runs.values())
-        # Peers learn in this process while the server is at work for us.
-        with db.connect(url) as other, ThreadPoolExecutor(1) as thread:
-            peers = thread.submit(
-                measure_peers, other, validation_no, test_no, options.seed, tuple(options.peers), bars("peers")
+        # Both runs and the peers at once: nothing here is timed, and each is at work in a process of its own.
+        with ThreadPoolExecutor(3) as threads, db.connect(url) as other, db.connect(url) as third:
+            peers = threads.submit(
+                measure_peers, third, validation_no, test_no, options.seed, tuple(options.peers), bars("peers")
             )
-            for part, run in runs.items():
-                _retrieve(run, bars(f"{part}: candidates"))
+            retrieving = [
+                threads.submit(_retrieve, replace(run, connection=own), bars(f"{part}: candidates"))
+                for (part, run), own in zip(runs.items(), (connection, other), strict=True)
+            ]
+            for done in retrieving:
+                done.result()
             policy = f"cf-{validation_no}"
             numbered = [(runs["validation"].one("source_no", source=method), method) for method in FUSED]
             fit_policy(runs["validation"], sorted(numbered), policy, None)

@@ -38,7 +38,7 @@ class Peer:
         grid: values of each setting.
     """
 
-    fit: Callable[[csr_matrix, Mapping[str, Any], int], Scorer]
+    fit: Callable[[Any, Mapping[str, Any], int], Scorer]
     grid: Mapping[str, tuple[Any, ...]]
 
     def settings(self) -> Iterator[dict[str, Any]]:
@@ -52,13 +52,13 @@ class Part:
     """What a run may know, and what it is asked.
 
     Attributes:
-        seen: users × items, ones, rows as in the run's data.
+        seen: sparse users × items, ones, rows as in the run's data.
         asked: user rows that have relevant items and are known to the run, ascending.
         relevant: item rows that are relevant to each of them.
         n_new: users with relevant items of whom the run knows nothing; peers have nothing for them, so they count 0.
     """
 
-    seen: csr_matrix
+    seen: Any
     asked: NDArray[np.int64]
     relevant: list[NDArray[np.int64]]
     n_new: int = 0
@@ -149,7 +149,7 @@ def measure(part: Part, scorer: Scorer) -> NDArray[np.float64]:
     return found
 
 
-def _als(seen: csr_matrix, settings: Mapping[str, Any], seed: int) -> Scorer:
+def _als(seen: Any, settings: Mapping[str, Any], seed: int) -> Scorer:
     model = _import("implicit.als").AlternatingLeastSquares(
         **settings, regularization=0.01, iterations=20, random_state=seed
     )
@@ -157,7 +157,7 @@ def _als(seen: csr_matrix, settings: Mapping[str, Any], seed: int) -> Scorer:
     return lambda users: model.user_factors[users.start : users.stop] @ model.item_factors.T
 
 
-def _bpr(seen: csr_matrix, settings: Mapping[str, Any], seed: int) -> Scorer:
+def _bpr(seen: Any, settings: Mapping[str, Any], seed: int) -> Scorer:
     # One thread: several update the same factors without a lock, so that the seed would not decide the outcome.
     model = _import("implicit.bpr").BayesianPersonalizedRanking(
         **settings, regularization=0.01, iterations=100, random_state=seed, num_threads=1
@@ -166,14 +166,14 @@ def _bpr(seen: csr_matrix, settings: Mapping[str, Any], seed: int) -> Scorer:
     return lambda users: model.user_factors[users.start : users.stop] @ model.item_factors.T
 
 
-def _cosine(seen: csr_matrix, settings: Mapping[str, Any], seed: int) -> Scorer:
+def _cosine(seen: Any, settings: Mapping[str, Any], seed: int) -> Scorer:
     model = _import("implicit.nearest_neighbours").CosineRecommender(**settings)
     model.fit(csr_matrix(seen), show_progress=False)
     similarity = model.similarity
     return lambda users: (seen[users.start : users.stop] @ similarity).toarray()
 
 
-def _ease(seen: csr_matrix, settings: Mapping[str, Any], seed: int) -> Scorer:
+def _ease(seen: Any, settings: Mapping[str, Any], seed: int) -> Scorer:
     """Steck 2019, over the whole history without regard to order."""
     gram = (seen.T @ seen).toarray().astype(np.float64)
     gram[np.diag_indices(len(gram))] += settings["lambda"]
@@ -183,7 +183,7 @@ def _ease(seen: csr_matrix, settings: Mapping[str, Any], seed: int) -> Scorer:
     return lambda users: seen[users.start : users.stop] @ weights
 
 
-def _lenskit(seen: csr_matrix, settings: Mapping[str, Any], seed: int) -> Scorer:
+def _lenskit(seen: Any, settings: Mapping[str, Any], seed: int) -> Scorer:
     data, knn, pandas = _import("lenskit.data"), _import("lenskit.knn"), _import("pandas")
     users, items = seen.nonzero()
     dataset = data.from_interactions_df(pandas.DataFrame({"user_id": users, "item_id": items}))

@@ -29,7 +29,7 @@ def _section(report: dict[str, Any]) -> str:
         f"`{report['command']}`, {report['date']}, {report['machine']}, {report['seconds']:,.0f} s, "
         f"peak of the benchmark's own process {report['peak_mib']:,} MiB.\n\n"
     )
-    table = _quality(report["results"]) if report["name"] == "quality" else _plain(report["results"])
+    table = _quality(report["results"]) if report["name"] in ("quality", "cf") else _plain(report["results"])
     return head + table + "\n"
 
 

@@ -21,7 +21,7 @@ begin atomic
         coalesce(
             array_agg(k.item_no order by k.step) filter (
                 where
-                l.list_no = l.source_no
+                not l.is_added
                 and (
                     not (select exists (select from recsql.domain as d where d.allows_repeat))
                     or not exists (

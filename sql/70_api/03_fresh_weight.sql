@@ -12,7 +12,7 @@ language sql
 stable
 begin atomic
     with source_weight as (
-        select o.source_no, o.source, l.list_no, l.history_length, l.history_decay, l.history_rate,
+        select o.source_no, o.source, l.list_no, l.is_added, l.history_length, l.history_decay, l.history_rate,
             (p.weights ->> o.source)::double precision * recsql.policy_scale(p.kind) as weight
         from recsql.fusion_policy as p
         inner join recsql.source as o on o.kind = 'similarity' and (p.weights ->> o.source)::double precision > 0
@@ -48,11 +48,11 @@ begin atomic
     left join recsql.candidate as c
         on c.run_no = p_run_no and c.user_no = p_user_no and c.source_no = h.source_no
     union all
-    select 'context ' || o.source, o.source_no, p_context_no, o.weight / s.similarities[1]
+    select 'context ' || o.source, o.list_no, p_context_no, o.weight / s.similarities[1]
     from source_weight as o
     inner join recsql.item_similarity as s
-        on s.run_no = p_run_no and s.source_no = o.source_no and s.item_no = p_context_no
-    where s.similarities[1] > 0 and o.list_no = o.source_no;
+        on s.run_no = p_run_no and s.source_no = o.list_no and s.item_no = p_context_no
+    where s.similarities[1] > 0 and not o.is_added;
 end;
 
 comment on function recsql.fresh_weight(integer, integer, integer, integer [], double precision [], integer) is

@@ -72,9 +72,14 @@ def test_source_list_gives_what_is_added_to_a_source(connection):
     rows = connection.execute(
         "select s.source, l.source, n.history_length from recsql.source_list as n "
         "inner join recsql.source as s using (source_no) inner join recsql.source as l on l.source_no = n.list_no "
-        "where s.source in ('slit', 'ease') order by n.list_no"
+        "where s.source in ('slit', 'ease', 'cosine_whole') order by n.list_no"
     ).fetchall()
-    assert rows == [("ease", "ease", 50), ("slit", "slit", 50), ("slit", "slit_long", 100)]
+    assert rows == [
+        ("ease", "ease", 50),
+        ("cosine_whole", "cosine", 5000),
+        ("slit", "slit", 50),
+        ("slit", "slit_long", 100),
+    ]
     # A list that is added is no source of candidates, so that nothing weighs it twice.
     assert "slit_long" not in {source for _, source in connection.execute(QUERIES["sources"]).fetchall()}
 

@@ -109,7 +109,9 @@ def test_model_neighbours_give_the_ranking(fitted: Model) -> None:
     # Of a user who had item 4 alone each list says what its row says; the newest item weighs 1 in all of them.
     expected = np.zeros(N_ITEMS)
     for nth in range(len(fitted.sources)):
-        items, weights = fitted.neighbours(N_ITEMS, nth) or ((), ())
+        found = fitted.neighbours(N_ITEMS, nth)
+        assert found is not None
+        items, weights = found
         is_there = items[4] >= 0
         expected[items[4][is_there]] += weights[4][is_there]
     scores = fitted.score(Sequences.from_lists([[4]]), everything(1))
