@@ -527,3 +527,7 @@ order by task_name, status;
 -- refresh_activity --
 -- Count what has happened since for trending, or everything anew; how many events are counted in all.
 select recsql.refresh_activity(%(anew)s);
+
+-- vacuum_pending --
+-- Give back the room of what was pending; skipped where somebody else does.
+vacuum (skip_locked) recsql.activity_pending;
