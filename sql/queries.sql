@@ -529,5 +529,5 @@ order by task_name, status;
 select recsql.refresh_activity(%(anew)s);
 
 -- vacuum_pending --
--- Give back the room of what was pending; skipped where somebody else does.
-vacuum (skip_locked) recsql.activity_pending;
+-- Give back the room of what was pending, all of it, since it is read from end to end; skipped where somebody else does.
+vacuum (skip_locked, index_cleanup on) recsql.activity_pending;
