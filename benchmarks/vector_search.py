@@ -1,4 +1,4 @@
-"""What similar_items() finds in a big catalogue, and how fast: ``python -m benchmarks.vector_search --items 1000000 --json``.
+"""What similar_items() finds in a big catalogue: ``python -m benchmarks.vector_search --items 1000000 --json``.
 
 The catalogue of :mod:`benchmarks.latent_items` is copied into the product's tables, in a database of its own, and its
 index is built by the product. One client then asks ``recsql_api.similar_items`` for what is like some items by content,
@@ -67,7 +67,7 @@ def content_set(connection: psycopg.Connection[Any]) -> str:
 def build(connection: psycopg.Connection[Any]) -> dict[str, float]:
     """Seconds of building the index where it is missing, and its size."""
     vector_set = content_set(connection)
-    results = {}
+    results: dict[str, float] = {}
     if connection.execute(
         "select 1 from recsql.vector_set where vector_set = %s and index_type is null", (vector_set,)
     ).fetchone():

@@ -96,7 +96,8 @@ def defer(
     task: Annotated[
         str,
         typer.Argument(
-            help="embed, refresh_similarity, train, refresh_candidates, score, evaluate, publish, drain_inbox, audit or prune."
+            help="embed, refresh_similarity, train, refresh_candidates, score, evaluate, publish, drain_inbox, audit "
+            "or prune."
         ),
     ],
     as_json: Json = False,
