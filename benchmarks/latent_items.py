@@ -85,25 +85,27 @@ def copy_rows(space_no: int, first: int, vectors: NDArray[np.float32]) -> bytes:
 
 
 def load(connection: psycopg.Connection[Any], items: LatentItems) -> None:
-    """Fill an empty database with the items and their vectors; their space has no index yet."""
-    connection.execute("insert into recsql.domain (domain) values ('benchmark')")
-    connection.execute(sql.SQL(_ITEMS).format(items.n_items))
-    space_no = connection.execute(
-        QUERIES["add_text_space"],
-        {"space": SPACE, "model": "latent", "revision": "1", "dim": items.dim, "template": "{title}"},
-    ).fetchone()[0]  # type: ignore[index]
-    connection.execute("select recsql.drop_vector_index(%s)", (f"item_embedding_{space_no}",))
-    statement = "copy recsql.item_embedding (space_no, item_no, content_hash, embedding) from stdin (format binary)"
-    far: list[int] = []
-    with connection.cursor() as cursor, cursor.copy(statement) as copy:
-        copy.write(b"PGCOPY\n\xff\r\n\0" + bytes(8))
-        for first, vectors, is_far in items.blocks():
-            copy.write(copy_rows(space_no, first, vectors))
-            far += (first + np.flatnonzero(is_far)).tolist()
-        copy.write(b"\xff\xff")
-    connection.execute(
-        'update recsql.item set attributes = attributes || \'{"side": "far"}\' where item_no = any (%s)', (far,)
-    )
+    """Fill an empty database with the items and their vectors, all or nothing; their space has no index yet."""
+    with connection.transaction():
+        connection.execute("insert into recsql.domain (domain) values ('benchmark')")
+        connection.execute(sql.SQL(_ITEMS).format(items.n_items))
+        row = connection.execute(
+            QUERIES["add_text_space"],
+            {"space": SPACE, "model": "latent", "revision": "1", "dim": items.dim, "template": "{title}"},
+        ).fetchone()
+        assert row is not None
+        connection.execute("select recsql.drop_vector_index(%s)", (f"item_embedding_{row[0]}",))
+        statement = "copy recsql.item_embedding (space_no, item_no, content_hash, embedding) from stdin (format binary)"
+        far: list[int] = []
+        with connection.cursor() as cursor, cursor.copy(statement) as copy:
+            copy.write(b"PGCOPY\n\xff\r\n\0" + bytes(8))
+            for first, vectors, is_far in items.blocks():
+                copy.write(copy_rows(row[0], first, vectors))
+                far += (first + np.flatnonzero(is_far)).tolist()
+            copy.write(b"\xff\xff")
+        connection.execute(
+            'update recsql.item set attributes = attributes || \'{"side": "far"}\' where item_no = any (%s)', (far,)
+        )
     connection.execute("vacuum analyze recsql.item, recsql.item_embedding")
 
 

@@ -33,7 +33,8 @@ INDEXES = {
 _NEAR = {
     "vector": "embedding::vector({dim}) <=> {query}::vector({dim})",
     "halfvec": "embedding::halfvec({dim}) <=> {query}::halfvec({dim})",
-    "bit": "binary_quantize(embedding::vector({dim}))::bit({dim}) <~> binary_quantize({query}::vector({dim}))::bit({dim})",
+    "bit": "binary_quantize(embedding::vector({dim}))::bit({dim})"
+    " <~> binary_quantize({query}::vector({dim}))::bit({dim})",
 }
 _FETCHED = {"vector": N_NEAREST, "halfvec": 2 * N_NEAREST, "bit": REFINED}
 _TENTH = "item_no / 100 % 10 = 3"
@@ -76,7 +77,7 @@ def compare(connection: psycopg.Connection[Any], items: LatentItems, n_queries: 
     table = f"recsql.item_embedding_{space_no}"
     queries = connection.execute(
         sql.SQL("select item_no, embedding::text from {} where mod(item_no * 7919, {}) < %s").format(
-            sql.SQL(table), items.n_items
+            sql.Identifier(*table.split(".")), items.n_items
         ),
         (n_queries,),
     ).fetchall()

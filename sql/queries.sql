@@ -603,3 +603,7 @@ order by task_name, status;
 -- refresh_activity --
 -- Count what has happened since for trending, or everything anew; how many events are counted in all.
 select recsql.refresh_activity(%(anew)s);
+
+-- vacuum_pending --
+-- Give back the room of what was pending, all of it, since it is read from end to end; skipped where somebody else does.
+vacuum (skip_locked, index_cleanup on) recsql.activity_pending;

@@ -17,7 +17,7 @@ from procrastinate.exceptions import AlreadyEnqueued, UniqueViolation
 from procrastinate.jobs import Status
 from psycopg.conninfo import make_conninfo
 
-from recsql import db, ingest
+from recsql import activity, db, ingest
 from recsql.errors import NotFoundError
 from recsql.queries import QUERIES
 from recsql.settings import get_settings
@@ -60,7 +60,7 @@ def drain_inbox() -> object:
 def refresh_activity() -> object:
     """Count what has happened since for trending."""
     with db.connect() as connection:
-        return connection.execute(QUERIES["refresh_activity"], {"anew": False}).fetchall()
+        return activity.refresh_activity(connection)
 
 
 @task("events")

@@ -60,8 +60,8 @@ def _write(connection: psycopg.Connection[Any], encoder: TextEncoder, space_no: 
         vectors = encoder.encode([content for _, content, _ in batch])
         if vectors.shape != (len(batch), encoder.dim) or not np.isfinite(vectors).all():
             raise ModelError(
-                f"Model '{encoder.name}' gave vectors of shape {vectors.shape} or with NaN, not {encoder.dim} finite numbers "
-                "each: is it the model that the space was made for?"
+                f"Model '{encoder.name}' gave vectors of shape {vectors.shape} or with NaN, not {encoder.dim} "
+                "finite numbers each: is it the model that the space was made for?"
             )
     except (RuntimeError, ValueError, ModelError) as error:
         if len(batch) > 1:

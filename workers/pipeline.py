@@ -16,6 +16,7 @@ from typing import Any
 import psycopg
 
 from recsql import __version__
+from recsql.activity import refresh_activity
 from recsql.errors import PipelineError
 from recsql.queries import QUERIES
 from workers.stages import STAGES, Part, PipelineConfig, Progress, Run, stages_of
@@ -76,9 +77,8 @@ class Pipeline:
         """Make the run on everything and serve it; its number, and whether it was not served yet."""
         run_no = self.run("production")
         published = self.connection.execute(QUERIES["publish_new"], {"run_no": run_no}).fetchone()
-        self._one(
-            "refresh_activity", anew=False
-        )  # what is trending goes with what is recommended, also where no worker runs
+        # What is trending goes with what is recommended, also where no worker runs.
+        refresh_activity(self.connection)
         return run_no, published is not None
 
     def run(self, part: Part, until: str | None = None) -> int:

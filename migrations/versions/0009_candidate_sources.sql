@@ -1,5 +1,5 @@
 -- More kinds of sources: users like the user, what is popular in the user's segment, new items, and other domains. Candidates
--- of a user are one row a source with arrays, as neighbours are: a row for each cost more than finding it.
+-- of a user are one row a source with arrays, as neighbours are.
 
 alter table recsql.source
 drop constraint source_kind_check,

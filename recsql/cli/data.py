@@ -32,8 +32,8 @@ def load(
 ) -> None:
     """Load items, users and events; loading the same again changes nothing."""
     from recsql import db, ingest
+    from recsql.activity import refresh_activity
     from recsql.migrate import migrated_url
-    from recsql.queries import QUERIES
     from recsql.readers.factory import open_reader
     from recsql.readers.mapping import Mapping
     from recsql.settings import get_settings
@@ -52,7 +52,7 @@ def load(
             options,
             lambda done, total, note: progress.update(task, completed=done, total=total, note=note),
         )
-        connection.execute(QUERIES["refresh_activity"], {"anew": False})
+        refresh_activity(connection)
     emit(vars(result), as_json)
 
 
@@ -70,7 +70,11 @@ def activity(
     as_json: Json = False,
 ) -> None:
     """Count what has happened since for trending, as the worker does every minute."""
-    emit({"n_events": rows("refresh_activity", anew=anew)[0]["refresh_activity"]}, as_json)
+    from recsql import db
+    from recsql.activity import refresh_activity
+
+    with db.connect() as connection:
+        emit({"n_events": refresh_activity(connection, anew)}, as_json)
 
 
 def rejected(as_json: Json = False) -> None:

@@ -6,7 +6,9 @@ select
     case
         when k.half_life is not null then least(greatest(round(extract(epoch from k.half_life) / 3600), 1), 10000000)
     end::integer as half_life
-from recsql.event_kind as k;
+from recsql.event_kind as k
+-- Worked out once a kind, not once a bucket that it is joined with.
+offset 0;
 
 comment on view recsql.activity_kind is
 'One row per kind of event, in whole numbers, so that sums do not depend on their order: weight in millionths, half_life in '

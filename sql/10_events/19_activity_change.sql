@@ -5,9 +5,7 @@ language sql
 stable
 begin atomic
     with ends as materialized (
-        select s.newest_hour as before, recsql.activity_newest() as after
-        from recsql.activity_state as s
-        where s.is_only
+        select (select s.newest_hour from recsql.activity_state as s) as before, recsql.activity_newest() as after
     ),
 
     touched as materialized (

@@ -11,7 +11,7 @@ returns table (user_no integer, item_no integer, score double precision)
 language sql
 stable
 begin atomic
-    with moment as (
+    with moment as materialized (
         select
             r.run_no,
             coalesce((select max(c.cut_at) from recsql.split_cut as c where c.split_no = r.split_no), r.as_of) as at,
@@ -21,12 +21,19 @@ begin atomic
     ),
 
     newest as (
-        select i.item_no, greatest(0, extract(epoch from m.at - coalesce(i.published_at, i.created_at))) as age
-        from moment as m
-        inner join recsql.item as i
-            on coalesce(i.published_at, i.created_at) <= case when m.is_now then greatest(m.at, now()) else m.at end
-        where exists (select from recsql.catalogue(p_run_no) as c where c.item_no = i.item_no)
-        order by coalesce(i.published_at, i.created_at) desc, i.item_no
+        select i.item_no, greatest(0, extract(epoch from i.run_at - i.fresh_at)) as age
+        from (
+            select a.item_no, coalesce(a.published_at, a.created_at) as fresh_at, m.at as run_at
+            from moment as m
+            inner join recsql.item as a
+                on coalesce(a.published_at, a.created_at) <= case when m.is_now then greatest(m.at, now()) else m.at end
+            order by coalesce(a.published_at, a.created_at) desc, a.item_no
+        ) as i
+        where
+            case
+                when p_is_live then exists (select from recsql.catalogue(p_run_no) as c where c.item_no = i.item_no)
+                else i.item_no in (select c.item_no from recsql.catalogue(p_run_no) as c)
+            end
         limit 1000
     ),
 

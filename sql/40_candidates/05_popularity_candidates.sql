@@ -11,12 +11,21 @@ returns table (user_no integer, item_no integer, score double precision)
 language sql
 stable
 begin atomic
-    -- Read as far as somebody needs it, in its order.
+    -- Read in its order and as far as somebody needs it, which the limit tells the planner: nobody gets near it.
     with ranked as materialized (
         select p.item_no, p.popularity
-        from recsql.item_popularity as p
-        where p.run_no = p_run_no and exists (select from recsql.catalogue(p_run_no) as c where c.item_no = p.item_no)
-        order by p.popularity desc, p.item_no
+        from (
+            select a.item_no, a.popularity
+            from recsql.item_popularity as a
+            where a.run_no = p_run_no
+            order by a.popularity desc, a.item_no
+            limit 20000
+        ) as p
+        where
+            case
+                when p_is_live then exists (select from recsql.catalogue(p_run_no) as c where c.item_no = p.item_no)
+                else p.item_no in (select c.item_no from recsql.catalogue(p_run_no) as c)
+            end
     )
 
     select u.user_no, n.item_no, n.popularity::double precision

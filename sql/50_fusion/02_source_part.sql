@@ -9,7 +9,7 @@ begin atomic
         s.source_no,
         s.item_no,
         case
-            when o.kind = 'vector'
+            when o.kind in ('vector', 'cross_domain')
                 then (s.score - min(s.score) over by_source)
                 / coalesce(nullif(max(s.score) over by_source - min(s.score) over by_source, 0), 1)
             else s.score / coalesce(nullif(max(s.score) over by_source, 0), 1)

@@ -10,9 +10,12 @@ begin atomic
             t.place,
             p.key as component,
             p.value::double precision as contribution,
-            o.history_length is not null as is_evident,
+            -- Of other kinds no item of the user's own could be named.
+            o.kind in ('similarity', 'vector') and o.history_length is not null as is_evident,
             sum(p.value::double precision) over by_item as score,
-            sum(case when o.history_length > 0 then p.value::double precision else 0 end) over by_item as evident
+            sum(
+                case when o.kind in ('similarity', 'vector') and o.history_length > 0 then p.value::double precision else 0 end
+            ) over by_item as evident
         from unnest(p_parts) with ordinality as t (parts, place)
         cross join lateral jsonb_each_text(t.parts) as p
         left join recsql.source as o on o.source = split_part(p.key, ' ', -1)

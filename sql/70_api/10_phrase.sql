@@ -6,7 +6,8 @@ immutable
 begin atomic
     select case
         when p_title is not null then (p_source).reason || ' ' || p_title
-        when (p_source).history_length is not null then 'fits what you chose before'
+        when (p_source).kind in ('similarity', 'vector') and (p_source).history_length is not null
+            then 'fits what you chose before'
         when (p_source).reason is not null then (p_source).reason
         when p_component = 'new' then 'new here'
         when p_component = 'seen' then 'you know it; nothing new is left'

@@ -191,15 +191,17 @@ def populate(connection: psycopg.Connection[Any], n_items: int) -> None:
     ).fetchone()[0]
     connection.execute("select recsql.fuse(%s::integer, %s::integer, 1, 100)", (run_no, policy_no))
     connection.execute(
-        "insert into recsql.candidate (run_no, user_no, source_no, rank, item_no, score) "
-        "select %s, u.n, 1, r.n, (u.n * 37 + 30 + r.n) %% %s + 1, 1.0 / r.n "
-        "from generate_series(101, %s::integer) as u (n) cross join generate_series(1, 30) as r (n)",
+        "insert into recsql.candidate (run_no, user_no, source_no, item_nos, scores) "
+        "select %s, u.n, 1, array_agg((u.n * 37 + 30 + r.n) %% %s + 1 order by r.n), array_agg((1.0 / r.n)::real order by r.n) "
+        "from generate_series(101, %s::integer) as u (n) cross join generate_series(1, 30) as r (n) group by u.n",
         (run_no, n_items, n_users),
     )
     connection.execute(
         "insert into recsql.recommendation (run_no, user_no, rank, item_no, score, parts) "
-        "select c.run_no, c.user_no, c.rank, c.item_no, c.score, jsonb_build_object('sequential', c.score) "
-        "from recsql.candidate as c where c.run_no = %s and c.user_no > 100",
+        "select c.run_no, c.user_no, r.rank, r.item_no, r.score, jsonb_build_object('sequential', r.score) "
+        "from recsql.candidate as c "
+        "cross join unnest(c.item_nos, c.scores) with ordinality as r (item_no, score, rank) "
+        "where c.run_no = %s and c.user_no > 100",
         (run_no,),
     )
     connection.execute("update recsql.run set state = 'complete' where run_no = %s", (run_no,))

@@ -62,7 +62,8 @@ class Catalogue:
         connection.execute(
             "insert into recsql.item (item_no, item_id, domain, title, attributes) "
             "select n, 'i' || n, case when n %% 100 = 0 then 'rare' else 'common' end, 'Item ' || n, "
-            "jsonb_build_object('wheels', n %% 4 <> 0, 'colour', 'c' || n %% 50) from generate_series(1, %s::integer) as n",
+            "jsonb_build_object('wheels', n %% 4 <> 0, 'colour', 'c' || n %% 50) "
+            "from generate_series(1, %s::integer) as n",
             (N_ITEMS,),
         )
         assert add_space(connection) == self.set
@@ -281,8 +282,9 @@ def test_audit_sees_what_an_index_misses(own_catalogue):
     connection.execute(
         "create or replace function recsql.nearest_by_index(p_set text, p_vector vector, p_n integer, p_domain text, "
         "p_filter jsonb, p_exclude integer[]) returns table (item_no integer, similarity double precision) "
-        "language sql as $$ select n.item_no, n.similarity from recsql.nearest_exact(p_set, p_vector, p_n + 5, p_domain, "
-        "p_filter, p_exclude) as n order by n.similarity limit p_n $$"
+        "language sql as $$ select n.item_no, n.similarity "
+        "from recsql.nearest_exact(p_set, p_vector, p_n + 5, p_domain, p_filter, p_exclude) as n "
+        "order by n.similarity limit p_n $$"
     )
     # Of the ten nearest, the last five are among the fifteen nearest but the five nearest.
     rows = connection.execute("select distinct recall from recsql.audit_vector_search(5, 10)").fetchall()

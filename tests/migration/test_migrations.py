@@ -194,6 +194,36 @@ def test_neighbours_become_lists_and_rows_again(database: str) -> None:
     assert len(rows(database, partitions.replace("similarities", "similarity"))) == 2
 
 
+def test_candidates_become_lists_and_rows_again(database: str) -> None:
+    migrate.downgrade(database, "0007")
+    execute(
+        database,
+        "create table recsql.candidate_7 partition of recsql.candidate for values in (7)",
+        "insert into recsql.candidate (run_no, user_no, source_no, rank, item_no, score) "
+        "values (7, 1, 6, 2, 11, 0.5), (7, 1, 6, 1, 12, 0.75), (7, 2, 1, 1, 11, 0.25)",
+    )
+    query = "select * from recsql.candidate order by user_no, rank"
+    kinds = (
+        "select source, kind, history_length from recsql.source where source in ('trending', 'sequential') order by 1"
+    )
+    before, kinds_before = rows(database, query), rows(database, kinds)
+    migrate.upgrade(database)
+    assert rows(database, "select * from recsql.candidate order by user_no") == [
+        (7, 1, 6, [12, 11], [0.75, 0.5]),
+        (7, 2, 1, [11], [0.25]),
+    ]
+    assert rows(database, kinds) == [("sequential", "similarity", 20), ("trending", "trending", None)]
+    # What only the new revision knows goes.
+    execute(database, "insert into recsql.candidate values (7, 1, 13, '{11}', '{1}')")
+    migrate.downgrade(database, "0007")
+    assert rows(database, query) == before
+    assert rows(database, kinds) == kinds_before
+    # The run keeps its partition, and those of the tables that were new are gone.
+    assert rows(
+        database, "select to_regclass('recsql.candidate_7') is null, to_regclass('recsql.user_similarity_7')"
+    ) == [(False, None)]
+
+
 def test_changed_return_type_under_a_view(database: str, sql_copy: Path) -> None:
     function = sql_copy / "99_test" / "01_answer.sql"
     body = "create function recsql_api.answer() returns {0} language sql stable begin atomic select 42::{0}; end;"
