@@ -18,7 +18,7 @@ declare
     v_run_no integer := (select r.run_no from release as r where r.slot = 'default');
     v_filter jsonb := coalesce(p_filter, '{}');
     v_set text;
-    v_vector vector;
+    v_vector item_embedding.embedding%type;
     v_content_nos integer[] := '{}';
     v_content double precision[] := '{}';
 begin

@@ -536,3 +536,16 @@ def test_audit_scopes_are_all_items_and_each_domain(connection):
     assert connection.execute(QUERIES["audit_scopes"]).fetchall() == [(None,)]
     connection.execute("insert into recsql.domain (domain) values ('a')")
     assert connection.execute(QUERIES["audit_scopes"]).fetchall() == [(None,), ("a",), ("b",)]
+
+
+def test_worker_audits_all_items_and_each_domain(connection, cli):
+    add_small_catalogue(connection, structured(4, 0))
+    connection.execute("insert into recsql.domain (domain) values ('other')")
+    assert cli("defer", "audit").returncode == 0
+    assert cli("worker", "--once").returncode == 0
+    found = connection.execute(
+        "select domain, n_searches, n_matching, recall from recsql_api.vector_search_quality "
+        "order by domain nulls first"
+    ).fetchall()
+    # 20 searches are asked for, and there are 4 items to search for. Of the other domain there is nothing to find.
+    assert found == [(None, 4, 4, 1.0), ("other", 4, 0, None), ("things", 4, 4, 1.0)]
