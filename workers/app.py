@@ -92,7 +92,7 @@ def _run(until: str | None) -> object:
 @task("pipeline")
 def refresh_similarity() -> object:
     """Begin a run: interactions, popularity and similarities."""
-    return _run("slit")
+    return _run("segments")
 
 
 @task("pipeline")

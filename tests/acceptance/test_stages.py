@@ -33,7 +33,7 @@ def test_demo_shows_all_and_the_second_time_does_nothing(cli):
 def test_stages_by_their_own_commands_end_in_a_served_run(cli, connection):
     assert cli("load", "simulated").returncode == 0
     done = [json.loads(cli(command, "--json").stdout) for command in ("refresh", "train", "score")]
-    assert [run["stages"][-1]["stage"] for run in done] == ["slit", "train", "fuse"]
+    assert [run["stages"][-1]["stage"] for run in done] == ["segments", "train", "fuse"]
     assert len({run["run_no"] for run in done}) == 1
     published = json.loads(cli("publish", "--json").stdout)
     assert published["run_no"] == done[0]["run_no"]
