@@ -43,7 +43,7 @@ def _quality(results: dict[str, float]) -> str:
     ]  # fmt: skip
     methods = {key.removesuffix(".ndcg@10") for key in results if key.endswith(".ndcg@10")}
     lines = ["| method | " + " | ".join(metrics) + " |", "| --- |" + " --- |" * len(metrics)]
-    for method in sorted(methods, key=lambda name: (name.count("."), -results[f"{name}.ndcg@10"])):
+    for method in sorted(methods, key=lambda name: (name.count("."), -results[f"{name}.ndcg@10"], name)):
         cells = [_figure(results, f"{method}.{metric}") for metric in metrics]
         lines.append(f"| {method} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
