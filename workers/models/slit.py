@@ -76,7 +76,7 @@ class Slit(ItemWeights):
             rows, columns = sequences.items[older], sequences.items[newer]
             n_left = np.minimum(left[newer], common.shape[3] - 1)
             for k, other in np.argwhere(common[:, :, gap].any(axis=2)):
-                # The products are symmetric: half of each pair here, the other half from the transpose.
+                # The transpose is added below, so that a place paired with itself counts half here.
                 added = common[k, other, gap][n_left] * (both if gap else both / 2)
                 np.add.at(gram, ((k * n_items + rows) * 2 + other) * n_items + columns, added)
             for k in np.flatnonzero(following[:, gap]):
