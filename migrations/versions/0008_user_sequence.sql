@@ -30,6 +30,18 @@ comment on table recsql.pair_count is
 'One row per run, method and ordered pair of items: how often they occur together, in 2^-24, so that sums do not depend on '
 'their order. Kept for the run whose similarities follow new events.';
 
+create table recsql.pair_list (
+    run_no integer not null,
+    source_no smallint not null,
+    item_no integer not null,
+    total bigint not null,
+    neighbour_nos integer [] not null,
+    ns bigint [] not null,
+    primary key (run_no, source_no, item_no)
+) partition by list (run_no);
+comment on table recsql.pair_list is
+'One row per run, method and item: the sum of its pair_count, and the neighbours in its list with theirs, the strongest first.';
+
 create table recsql.pair_sequence (
     run_no integer not null,
     source_no smallint not null,

@@ -8,7 +8,7 @@ create function recsql.write_similarity(
     p_neighbours integer,
     p_part integer default 0,
     p_parts integer default 1,
-    p_item_nos integer [] default null
+    p_scale text default '1'
 )
 returns bigint
 language plpgsql
@@ -43,12 +43,8 @@ begin
     into v_users, v_norms, v_item_nos
     from generate_series(1, (select max(m.item_no) from total as m)) as n (item_no)
     left join total as t on t.item_no = n.item_no;
-    v_item_nos := coalesce(p_item_nos, v_item_nos);
 
-    delete from item_similarity
-    where
-        run_no = p_run_no and source_no = v_source_no
-        and case when p_item_nos is null then item_no % p_parts = p_part else item_no = any(p_item_nos) end;
+    delete from item_similarity where run_no = p_run_no and source_no = v_source_no and item_no % p_parts = p_part;
     execute format($sql$
         insert into recsql.item_similarity (run_no, source_no, item_no, neighbour_nos, similarities)
         select $1, $2, i.item_no, r.neighbour_nos, r.similarities
@@ -58,21 +54,21 @@ begin
             from unnest($8) as u (item_no)
         ) as i
         cross join lateral (
-            select array_agg(m.neighbour_no) as neighbour_nos, array_agg(m.similarity) as similarities
+            select array_agg(m.neighbour_no) as neighbour_nos, array_agg((m.strength * m.scale)::real) as similarities
             from (
-                select p.neighbour_no, (%2$s)::real as similarity
+                select p.neighbour_no, %2$s as strength, %3$s as scale
                 from (%1$s) as p
                 cross join lateral (
                     select ($4)[p.neighbour_no]::double precision as n_users, ($5)[p.neighbour_no]::double precision as norm
                 ) as n
                 cross join lateral (select $6::double precision as n_users) as t
-                order by similarity desc nulls last, p.neighbour_no
+                order by strength desc nulls last, p.neighbour_no
                 limit $7
             ) as m
-            where m.similarity > 0
+            where m.strength * m.scale > 0
         ) as r
         where r.neighbour_nos is not null
-    $sql$, p_pairs, p_formula)
+    $sql$, p_pairs, p_formula, p_scale)
     using
         p_run_no, v_source_no, coalesce(p_history, 2147483647), v_users, v_norms, v_n_users, p_neighbours, v_item_nos;
     get diagnostics v_rows = row_count;
@@ -80,9 +76,9 @@ begin
 end
 $$;
 
-comment on function recsql.write_similarity(integer, text, text, text, integer, integer, integer, integer, integer []) is
+comment on function recsql.write_similarity(integer, text, text, text, integer, integer, integer, integer, text) is
 'Neighbours of items by one method: p_pairs is a query of what item i has in common with each neighbour_no (counted_pairs), '
-'p_formula makes the similarity of its row p, of i and n (n_users and norm of the item and of the neighbour, from the newest '
+'p_formula makes a strength, and p_scale of the same item''s strengths similarities, of its row p, of i and n (n_users and norm of the item and of the neighbour, from the newest '
 'p_history items of each user; null: all) and of t (n_users in all). What is not above 0 is left out, the p_neighbours strongest '
-'are kept. Of all items, those with item_no % p_parts = p_part, so that several sessions share the work, or only p_item_nos. '
+'are kept. Only items with item_no % p_parts = p_part, so that several sessions share the work. '
 'Replaces the run''s earlier lists of these items, returns their number.';

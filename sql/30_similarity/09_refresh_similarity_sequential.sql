@@ -17,8 +17,9 @@ begin atomic
         recsql.ordered_pairs(
             p_window, p_reverse, 'sum(x.near)::double precision as n, sum(sum(x.near)::double precision) over () as total'
         ),
-        format('recsql.ordered_similarity(p.n, p.total, n.n_users, %s, %s)', p_shrinkage, p_popularity_power),
-        null, p_neighbours, p_part, p_parts
+        format('recsql.ordered_strength(p.n, n.n_users, %s)', p_popularity_power),
+        null, p_neighbours, p_part, p_parts,
+        format('recsql.ordered_scale(p.total, %s)', p_shrinkage)
     );
 end;
 

@@ -19,7 +19,7 @@ begin
     end loop;
     foreach v_table in array
         array[
-            'interaction', 'user_sequence', 'item_popularity', 'item_similarity', 'pair_count', 'pair_sequence',
+            'interaction', 'user_sequence', 'item_popularity', 'item_similarity', 'pair_count', 'pair_list', 'pair_sequence',
             'user_similarity', 'segment_popularity', 'candidate', 'score', 'recommendation'
         ]
     loop

@@ -17,7 +17,7 @@ begin
     end if;
     if not exists (select from pair_state where run_no = v_run.run_no) then
         for v_old in select run_no from pair_state loop
-            execute format('truncate recsql.%I, recsql.%I', 'pair_count_' || v_old, 'pair_sequence_' || v_old);
+            execute format('truncate recsql.pair_count_%1$s, recsql.pair_list_%1$s, recsql.pair_sequence_%1$s', v_old);
             delete from pair_state where run_no = v_old;
         end loop;
         perform track_similarity(v_run.run_no, p_reverse => coalesce((v_run.config ->> 'reverse')::real, 0.4));

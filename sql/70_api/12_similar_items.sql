@@ -57,16 +57,21 @@ begin
         select n.item_no, n.similarity::double precision as similarity, row_number() over (order by n.place) as position
         from item_similarity as s
         cross join lateral unnest(s.neighbour_nos, s.similarities) with ordinality as n (item_no, similarity, place)
-        inner join item as i on i.item_no = n.item_no
+        -- Item by item: a join would read the whole catalogue for a few of its rows.
+        cross join lateral (
+            select m.available, m.domain, m.attributes from item as m where m.item_no = n.item_no offset 0
+        ) as i
         where
             s.run_no = v_run_no and s.item_no = v_item_no and p_by <> 'content'
             and s.source_no = (
-                select o.source_no from source as o
-                where
-                    o.kind = 'similarity'
-                    and exists (
-                        select from item_similarity as a where a.run_no = v_run_no and a.source_no = o.source_no
-                    )
+                select o.source_no
+                from source as o
+                cross join lateral (
+                    select from item_similarity as a
+                    where a.run_no = v_run_no and a.source_no = o.source_no and a.item_no = v_item_no
+                    offset 0
+                ) as a
+                where o.kind = 'similarity'
                 order by o.source = 'cosine' desc, o.source_no
                 limit 1
             )
@@ -95,10 +100,9 @@ begin
     )
 
     select (row_number() over (order by c.similarity desc, c.item_no))::integer, i.item_id, c.similarity
-    from chosen as c
-    inner join item as i on i.item_no = c.item_no
-    order by c.similarity desc, c.item_no
-    limit p_n;
+    from (select h.item_no, h.similarity from chosen as h order by h.similarity desc, h.item_no limit p_n) as c
+    cross join lateral (select m.item_id from item as m where m.item_no = c.item_no offset 0) as i
+    order by c.similarity desc, c.item_no;
 end
 $$;
 
@@ -106,6 +110,6 @@ comment on function recsql_api.similar_items(text, integer, text, text, jsonb) i
 'Items like an item, most similar first. p_item_id: the application''s id; p_n: 1 to 1000; p_by: behaviour (used by the same '
 'people; needs a published run), content (embeddings), fused (both, by reciprocal rank); p_domain: only items of this domain, '
 'null for all; p_filter: only items whose attributes contain it. Gives rank from 1, item_id, similarity (higher is better: '
-'cosine for content, the served method''s own scale for behaviour, which is cosine where that was computed, and a sum of '
+'cosine for content; for behaviour cosine where the item has such neighbours, else another method on its own scale; a sum of '
 '1 / (60 + rank) for fused). No row where nothing is known. Errors: RS001 unknown item, RS002 p_n or p_by out of range, or '
 'p_filter no object.';

@@ -285,12 +285,8 @@ def observed(server, template):
     return found
 
 
-KNOWN = pytest.mark.xfail(reason="similar_items looks for the served method by reading, and joins with all items")
-NAMES = [pytest.param(name, marks=KNOWN) if name.startswith("similar_items") else name for name in CALLS]
-
-
 @pytest.mark.parametrize("state", ["filled", "small", "large"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", CALLS)
 def test_api_call_reads_by_index(observed, name, state):
     seen = observed[state][name]
     assert seen.scans == []
@@ -298,7 +294,7 @@ def test_api_call_reads_by_index(observed, name, state):
         assert any(re.match(rf"{pattern}$", index) for index in seen.indexes), f"{pattern} is not in {seen.indexes}"
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", CALLS)
 def test_api_call_reads_no_more_as_data_grow(observed, name):
     small, large = observed["small"][name].pages, observed["large"][name].pages
     assert 0 < large <= CALLS[name].pages

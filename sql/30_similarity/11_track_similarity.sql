@@ -49,10 +49,18 @@ begin
     ) using p_run_no, v_source_no, 2147483647;
     get diagnostics v_rows = row_count;
     execute format('analyze recsql.%I', v_partition);
+    execute format('truncate recsql.%I', add_list_partition('pair_list', p_run_no));
+    perform write_pair_lists(
+        p_run_no, v_source_no,
+        array(select distinct c.item_no from pair_count as c where c.run_no = p_run_no and c.source_no = v_source_no),
+        'select c.neighbour_no, c.n from recsql.pair_count as c '
+        'where c.run_no = $1 and c.source_no = $2 and c.item_no = i.item_no',
+        '(select sum(c.n) from recsql.pair_count as c where c.run_no = $1 and c.source_no = $2 and c.item_no = i.item_no)'
+    );
     return v_rows;
 end
 $$;
 
 comment on function recsql.track_similarity(integer, integer, real, real, real, integer) is
-'Counts the pairs of the sequential similarity of a run and keeps the counts, so that update_similarity can follow new events. '
-'Parameters are those of refresh_similarity_sequential. Replaces the run''s earlier counts, returns their number.';
+'Counts the pairs of the sequential similarity of a run and keeps the counts, so that update_similarity can follow new events; '
+'writes the same lists as refresh_similarity_sequential. Parameters are those of refresh_similarity_sequential. Replaces the run''s earlier counts, returns their number.';

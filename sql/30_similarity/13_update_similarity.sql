@@ -13,6 +13,10 @@ declare
     v_weights integer [];
     v_ahead integer [];
     v_back integer [];
+    v_total constant text :=
+        'coalesce((select l.total from recsql.pair_list as l '
+        'where l.run_no = $1 and l.source_no = $2 and l.item_no = i.item_no), 0) '
+        '+ (select c.n from pg_temp.total_change as c where c.item_no = i.item_no)';
     v_rows bigint;
 begin
     select t.* into v_state
@@ -73,7 +77,7 @@ begin
         group by p.item_no, p.next_no
     )
 
-    select d.item_no, d.neighbour_no, sum(d.n) as n
+    select d.item_no, d.neighbour_no, sum(d.n)::bigint as n
     from (
         select o.item_no, o.next_no as neighbour_no, o.ahead as n from ordered as o where o.ahead <> 0
         union all
@@ -83,11 +87,19 @@ begin
     having sum(d.n) <> 0;
     get diagnostics v_rows = row_count;
 
-    insert into pair_count as p (run_no, source_no, item_no, neighbour_no, n)
-    select p_run_no, v_state.source_no, c.item_no, c.neighbour_no, c.n
-    from pg_temp.pair_change as c
-    order by c.item_no, c.neighbour_no
-    on conflict (run_no, source_no, item_no, neighbour_no) do update set n = p.n + excluded.n;
+    create temporary table pair_now (
+        item_no integer, neighbour_no integer, n bigint, primary key (item_no, neighbour_no)
+    ) on commit drop;
+    with counted as (
+        insert into pair_count as p (run_no, source_no, item_no, neighbour_no, n)
+        select p_run_no, v_state.source_no, c.item_no, c.neighbour_no, c.n
+        from pg_temp.pair_change as c
+        order by c.item_no, c.neighbour_no
+        on conflict (run_no, source_no, item_no, neighbour_no) do update set n = p.n + excluded.n
+        returning p.item_no, p.neighbour_no, p.n
+    )
+
+    insert into pg_temp.pair_now (item_no, neighbour_no, n) select c.item_no, c.neighbour_no, c.n from counted as c;
     delete from pair_count as p
     using pg_temp.pair_change as c
     where
@@ -98,20 +110,29 @@ begin
     select p_run_no, v_state.source_no, c.user_no, c.new_nos from pg_temp.changed as c
     on conflict (run_no, source_no, user_no) do update set item_nos = excluded.item_nos;
 
-    perform write_similarity(
-        p_run_no, 'sequential',
-        'select c.neighbour_no, c.n::double precision as n, sum(c.n::double precision) over () as total '
-        'from recsql.pair_count as c where c.run_no = $1 and c.source_no = $2 and c.item_no = i.item_no',
-        format(
-            'recsql.ordered_similarity(p.n, p.total, n.n_users, %s, %s)',
-            v_state.config ->> 'shrinkage', v_state.config ->> 'popularity_power'
-        ),
-        null, (v_state.config ->> 'neighbours')::integer,
-        p_item_nos => array(select distinct c.item_no from pg_temp.pair_change as c)
+    create temporary table total_change on commit drop as
+    select c.item_no, sum(c.n)::bigint as n, min(c.n) < 0 as is_falling from pg_temp.pair_change as c group by c.item_no;
+    alter table pg_temp.total_change add primary key (item_no);
+    -- Where no count falls, what was not in a list can enter it only by having changed.
+    perform write_pair_lists(
+        p_run_no, v_state.source_no, array(select c.item_no from pg_temp.total_change as c where not c.is_falling),
+        'select coalesce(c.neighbour_no, p.neighbour_no) as neighbour_no, coalesce(c.n, p.n) as n from ('
+        'select e.neighbour_no, e.n from recsql.pair_list as l '
+        'cross join lateral unnest(l.neighbour_nos, l.ns) as e (neighbour_no, n) '
+        'where l.run_no = $1 and l.source_no = $2 and l.item_no = i.item_no) as p '
+        'full join (select h.neighbour_no, h.n from pg_temp.pair_now as h where h.item_no = i.item_no) as c '
+        'on c.neighbour_no = p.neighbour_no',
+        v_total
+    );
+    perform write_pair_lists(
+        p_run_no, v_state.source_no, array(select c.item_no from pg_temp.total_change as c where c.is_falling),
+        'select c.neighbour_no, c.n from recsql.pair_count as c '
+        'where c.run_no = $1 and c.source_no = $2 and c.item_no = i.item_no',
+        v_total
     );
     update pair_state set snapshot = v_snapshot, updated_at = clock_timestamp()
     where run_no = p_run_no and source_no = v_state.source_no;
-    drop table pg_temp.changed, pg_temp.pair_change;
+    drop table pg_temp.changed, pg_temp.pair_change, pg_temp.pair_now, pg_temp.total_change;
     return v_rows;
 end
 $$;
