@@ -26,7 +26,8 @@ from recsql.queries import QUERIES
 from recsql.readers.factory import open_reader
 from workers.commands import embed_backlog, stage_bars
 from workers.pipeline import Pipeline, PipelineConfig
-from workers.stages import Progress, Run, item_weights, similarity, write_candidates
+from workers.run import Progress, Run
+from workers.stages import item_weights, similarity, write_candidates
 
 SOURCES = "sequential=250,transformer=300,trending=150,popularity=150"
 N_UNION = 500

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from workers.stages import Progress, Run
+from workers.run import Progress, Run
 
 USERS_AT_ONCE = 500
 

@@ -23,8 +23,10 @@ from recsql.queries import QUERIES
 from recsql.readers.factory import open_reader
 from workers.commands import stage_bars
 from workers.evaluate import interval
+from workers.fusion_weights import fit_policy
 from workers.pipeline import Pipeline, PipelineConfig
-from workers.stages import Part, Run, fit_policy, item_weights, similarity
+from workers.run import Part, Run
+from workers.stages import item_weights, similarity
 
 FUSED = ("sequential", "ease", "cosine", "slit", "ease_whole", "cosine_whole")
 COMPARED = ("jaccard", "conditional", "llr", "pearson")

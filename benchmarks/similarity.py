@@ -27,7 +27,8 @@ from workers.commands import stage_bars
 from workers.evaluate import interval
 from workers.interactions import RunData
 from workers.pipeline import Pipeline, PipelineConfig
-from workers.stages import Run, item_weights, similarity
+from workers.run import Run
+from workers.stages import item_weights, similarity
 
 IN_SQL = ("sequential", "cosine", "jaccard", "conditional", "llr", "pearson")
 IN_WORKER = ("ease", "slit")

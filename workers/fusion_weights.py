@@ -1,10 +1,54 @@
 """The weights of the fusion, learnt from what users did next."""
 
+import json
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
+from workers.run import Run
+
+CHOICES_TO_FIT_ON = 2000
+
 _PENALTY = 1.0
+
+
+def fit_policy(run: Run, sources: list[tuple[int, str]], policy: str, run_no: int | None) -> int:
+    """Fit weights of some sources and keep them as a policy.
+
+    Args:
+        run: a validation run that has their candidates.
+        sources: numbers and names, ascending.
+        policy: its name; a policy that has it is replaced.
+        run_no: the run that the policy is to be taken over from, None for one to try.
+
+    Returns:
+        The policy's number.
+    """
+    choices, items, source_nos, part, is_target = run.columns(
+        "fusion_parts",
+        {"choice_no": np.int64, "item_no": np.int64, "source_no": np.int64, "part": np.float64, "is_target": np.bool_},
+        n_choices=CHOICES_TO_FIT_ON,
+    )
+    numbers = np.array([number for number, _ in sources])
+    is_asked = np.isin(source_nos, numbers)
+    choices, items, source_nos = choices[is_asked], items[is_asked], source_nos[is_asked]
+    pairs, row_of = np.unique(np.stack([choices, items], axis=1), axis=0, return_inverse=True)
+    parts = np.zeros((len(pairs), len(sources)))
+    parts[row_of, np.searchsorted(numbers, source_nos)] = part[is_asked]
+    is_hit = np.zeros(len(pairs), dtype=bool)
+    is_hit[row_of] = is_target[is_asked]
+    owners, owner = np.unique(pairs[:, 0], return_inverse=True)
+    fitted, ndcg = fit_weights(parts, owner, is_hit, len(owners))
+    named = {source: round(float(weight), 6) for (_, source), weight in zip(sources, fitted, strict=True)}
+    return run.one(
+        "write_policy",
+        policy=policy,
+        kind="weighted",
+        weights=json.dumps(named),
+        metrics=json.dumps({"ndcg@10": ndcg}),
+        run_no=run_no,
+    )
 
 
 def fit_weights(

@@ -19,7 +19,8 @@ from recsql import __version__
 from recsql.activity import refresh_activity
 from recsql.errors import PipelineError
 from recsql.queries import QUERIES
-from workers.stages import STAGES, Part, PipelineConfig, Progress, Run, stages_of
+from workers.run import Part, PipelineConfig, Progress, Run
+from workers.stages import STAGES, stages_of
 
 __all__ = ["Pipeline", "PipelineConfig", "Refresh"]
 

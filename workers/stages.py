@@ -5,132 +5,21 @@ A stage replaces what an earlier attempt at it left, so a run that was stopped g
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any, Literal
 
 import numpy as np
-import psycopg
 
-from recsql.errors import PipelineError
 from recsql.queries import QUERIES
 from recsql.settings import get_settings
 from workers.device import get_device
 from workers.evaluate import evaluate
-from workers.fusion_weights import fit_weights
-from workers.interactions import RunData, read_run
-from workers.models.base import Model, TrainingData, TrainingOptions
-from workers.models.registry import get_model, load_artifact, save_artifact
+from workers.fusion_weights import fit_policy
+from workers.models.base import TrainingData, TrainingOptions
+from workers.models.registry import get_model, save_artifact
 from workers.parallel import execute_all
-from workers.tables import read_columns, write_columns, write_neighbours, write_vectors
+from workers.run import SEQUENCE_MODEL, Part, Progress, Run
+from workers.tables import write_columns, write_neighbours, write_vectors
 
-Part = Literal["validation", "test", "production"]
-Progress = Callable[[int, int, str], None]
-
-SEQUENCE_MODEL = "transformer"
 N_NEIGHBOURS = 200
-USERS_A_CHUNK = 500
-CHOICES_TO_FIT_ON = 2000
-
-
-@dataclass(frozen=True)
-class PipelineConfig:
-    """What a refresh does.
-
-    Attributes:
-        protocol: offline protocol that chooses and measures.
-        candidates: candidates of each source a user.
-        candidates_of: candidates of a source of which there are more or fewer, by its name.
-        reverse: how much a pair counts in the direction in which it did not happen, in the sequential similarity.
-        models: hyperparameters that differ from the defaults, by name of the model.
-        seed: of training.
-    """
-
-    protocol: str = "loo"
-    candidates: int = 150
-    candidates_of: dict[str, int] = field(default_factory=dict)
-    reverse: float = 0.4
-    models: dict[str, dict[str, Any]] = field(default_factory=dict)
-    seed: int = 0
-
-    def n_candidates(self, source: str) -> int:
-        """Candidates of a source a user."""
-        return self.candidates_of.get(source, self.candidates)
-
-
-@dataclass
-class Run:
-    """A run in the making.
-
-    Attributes:
-        connection: in autocommit mode, with pgvector registered.
-        run_no: its number.
-        part: which events it may see.
-        config: what to do.
-        policy_no: how to fuse; in a validation run None until its weights are fitted.
-        epochs: passes over the data that validation chose; None to use the configuration's.
-    """
-
-    connection: psycopg.Connection[Any]
-    run_no: int
-    part: Part
-    config: PipelineConfig
-    policy_no: int | None = None
-    epochs: int | None = None
-
-    @cached_property
-    def data(self) -> RunData:
-        """What the run may know.
-
-        Raises:
-            PipelineError: nobody has a positive event.
-        """
-        data = read_run(self.connection, self.run_no)
-        if not len(data.user_nos):
-            raise PipelineError(
-                "No user has a positive event, so there is nothing to learn from: load events first (recsql load)."
-            )
-        return data
-
-    @cached_property
-    def sequence_model(self) -> tuple[int, Model]:
-        """Version and model that stage ``train`` made, from the database."""
-        row = self.connection.execute(
-            QUERIES["run_artifact"], {"run_no": self.run_no, "model": SEQUENCE_MODEL}
-        ).fetchone()
-        if row is None:
-            raise PipelineError(f"Run {self.run_no} has no trained {SEQUENCE_MODEL}: train it first (recsql train).")
-        return row[0], load_artifact(row[1])
-
-    def parameters(self, **others: Any) -> dict[str, Any]:
-        """What a named statement is given: the run and whatever else it takes."""
-        return {"run_no": self.run_no, **others}
-
-    def one(self, query: str, **parameters: Any) -> Any:
-        """First column of the first row of a named statement."""
-        row = self.connection.execute(QUERIES[query], self.parameters(**parameters)).fetchone()
-        assert row is not None
-        return row[0]
-
-    def columns(self, query: str, types: dict[str, Any], **parameters: Any) -> list[Any]:
-        """Columns of a named statement as arrays."""
-        return read_columns(self.connection, QUERIES[query], self.parameters(**parameters), types)
-
-    def history(self, source: str) -> dict[str, Any]:
-        """How far back a source reads, and how much each step counts."""
-        row = self.connection.execute(QUERIES["source_history"], {"source": source}).fetchone()
-        assert row is not None
-        return dict(zip(("decay", "rate", "length"), row, strict=True))
-
-    def sources(self) -> list[tuple[int, str]]:
-        """Numbers and names of the active sources."""
-        return self.connection.execute(QUERIES["sources"]).fetchall()
-
-    def user_chunks(self) -> list[tuple[int, int]]:
-        """Ranges of user numbers, both ends included."""
-        first, last = self.connection.execute(QUERIES["user_range"], {"run_no": self.run_no}).fetchone() or (0, -1)
-        return [(start, min(start + USERS_A_CHUNK - 1, last)) for start in range(first, last + 1, USERS_A_CHUNK)]
-
 
 Stage = Callable[[Run, Progress], int]
 
@@ -270,44 +159,6 @@ def weights(run: Run, progress: Progress) -> int:
     sources = run.sources()
     run.policy_no = fit_policy(run, sources, f"weighted-{run.run_no}", run.run_no)
     return len(sources)
-
-
-def fit_policy(run: Run, sources: list[tuple[int, str]], policy: str, run_no: int | None) -> int:
-    """Fit weights of some sources and keep them as a policy.
-
-    Args:
-        run: a validation run that has their candidates.
-        sources: numbers and names, ascending.
-        policy: its name; a policy that has it is replaced.
-        run_no: the run that the policy is to be taken over from, None for one to try.
-
-    Returns:
-        The policy's number.
-    """
-    choices, items, source_nos, part, is_target = run.columns(
-        "fusion_parts",
-        {"choice_no": np.int64, "item_no": np.int64, "source_no": np.int64, "part": np.float64, "is_target": np.bool_},
-        n_choices=CHOICES_TO_FIT_ON,
-    )
-    numbers = np.array([number for number, _ in sources])
-    is_asked = np.isin(source_nos, numbers)
-    choices, items, source_nos = choices[is_asked], items[is_asked], source_nos[is_asked]
-    pairs, row_of = np.unique(np.stack([choices, items], axis=1), axis=0, return_inverse=True)
-    parts = np.zeros((len(pairs), len(sources)))
-    parts[row_of, np.searchsorted(numbers, source_nos)] = part[is_asked]
-    is_hit = np.zeros(len(pairs), dtype=bool)
-    is_hit[row_of] = is_target[is_asked]
-    owners, owner = np.unique(pairs[:, 0], return_inverse=True)
-    fitted, ndcg = fit_weights(parts, owner, is_hit, len(owners))
-    named = {source: round(float(weight), 6) for (_, source), weight in zip(sources, fitted, strict=True)}
-    return run.one(
-        "write_policy",
-        policy=policy,
-        kind="weighted",
-        weights=json.dumps(named),
-        metrics=json.dumps({"ndcg@10": ndcg}),
-        run_no=run_no,
-    )
 
 
 def fuse(run: Run, progress: Progress) -> int:

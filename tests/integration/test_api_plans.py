@@ -192,7 +192,8 @@ def populate(connection: psycopg.Connection[Any], n_items: int) -> None:
     connection.execute("select recsql.fuse(%s::integer, %s::integer, 1, 100)", (run_no, policy_no))
     connection.execute(
         "insert into recsql.candidate (run_no, user_no, source_no, item_nos, scores) "
-        "select %s, u.n, 1, array_agg((u.n * 37 + 30 + r.n) %% %s + 1 order by r.n), array_agg((1.0 / r.n)::real order by r.n) "
+        "select %s, u.n, 1, array_agg((u.n * 37 + 30 + r.n) %% %s + 1 order by r.n), "
+        "array_agg((1.0 / r.n)::real order by r.n) "
         "from generate_series(101, %s::integer) as u (n) cross join generate_series(1, 30) as r (n) group by u.n",
         (run_no, n_items, n_users),
     )

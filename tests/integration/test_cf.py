@@ -9,7 +9,8 @@ from workers.interactions import read_run
 from workers.models.base import TrainingData
 from workers.models.slit import Slit, SlitConfig
 from workers.pipeline import PipelineConfig
-from workers.stages import Run, item_weights
+from workers.run import Run
+from workers.stages import item_weights
 
 KINDS = ("view", "like", "purchase")
 HOUR = "to_timestamp(1704067200 + 3600 * %s::double precision)"

@@ -1,4 +1,4 @@
-"""Similarities of catalogues and histories at the edges: nothing there, one item, one user of a hundred thousand events."""
+"""Similarities at the edges: no events, one item, one user of a hundred thousand events."""
 
 import pytest
 
@@ -34,11 +34,10 @@ def test_a_single_item_has_no_neighbours(connection, method):
 
 
 def test_of_a_user_of_a_hundred_thousand_events_the_newest_are_read(connection):
-    # 20,000 items, each five times; the last round goes from item 1 to item 20,000. Ten more users had item 20,000 alone.
+    # 20,000 items, each five times; the last round goes from item 1 to item 20,000, which ten more users had alone.
     connection.execute("insert into recsql.domain (domain) values ('d') on conflict do nothing")
     connection.execute(
-        "insert into recsql.item (item_no, item_id, domain) "
-        "select n, 'i' || n, 'd' from generate_series(1, 20000) as n"
+        "insert into recsql.item (item_no, item_id, domain) select n, 'i' || n, 'd' from generate_series(1, 20000) as n"
     )
     connection.execute(
         "insert into recsql.app_user (user_no, user_id) select n, 'u' || n from generate_series(1, 11) as n"
@@ -54,19 +53,21 @@ def test_of_a_user_of_a_hundred_thousand_events_the_newest_are_read(connection):
     )
     run_no = begin_run(connection)
     sequences = connection.execute(
-        "select user_no, cardinality(item_nos), item_nos[1] from recsql.user_sequence where run_no = %s order by user_no",
+        "select user_no, cardinality(item_nos), item_nos[1] from recsql.user_sequence "
+        "where run_no = %s order by user_no",
         (run_no,),
     ).fetchall()
     assert sequences == [(1, 640, 20000), *((user, 1, 20000) for user in range(2, 12))]
     # The newest 100 of the one user have each other in common, by the step from one to the next the newest 640.
     assert refresh(connection, "cosine", run_no) == 100
     assert refresh(connection, "sequential", run_no) == 640
-    # Item 19,999 is followed by 20,000, which has 11 users: 1 / (T + 20) / 11^0.3 with T the sum of what follows, 1, and of
-    # 0.4 / gap for the 30 items before it; 19,998 comes before it: 0.4 / (T + 20).
+    # Item 19,999 is followed by 20,000, which has 11 users: 1 / (T + 20) / 11^0.3 with T the sum of what follows, 1, and
+    # of 0.4 / gap for the 30 items before it; 19,998 comes before it: 0.4 / (T + 20).
     total = 1 + 0.4 * sum(1 / gap for gap in range(1, 31))
     found = connection.execute(
         "select neighbour_nos[:2], similarities[:2] from recsql.item_similarity as s "
-        "inner join recsql.source as o using (source_no) where run_no = %s and source = 'sequential' and item_no = 19999",
+        "inner join recsql.source as o using (source_no) "
+        "where run_no = %s and source = 'sequential' and item_no = 19999",
         (run_no,),
     ).fetchone()
     assert found[0] == [20000, 19998]
