@@ -61,8 +61,8 @@ def test_of_a_user_of_a_hundred_thousand_events_the_newest_are_read(connection):
     # The newest 100 of the one user have each other in common, by the step from one to the next the newest 640.
     assert refresh(connection, "cosine", run_no) == 100
     assert refresh(connection, "sequential", run_no) == 640
-    # Item 19,999 is followed by 20,000, which has 11 users: 1 / (T + 20) / 11^0.3 with T the sum of what follows, 1, and
-    # of 0.4 / gap for the 30 items before it; 19,998 comes before it: 0.4 / (T + 20).
+    # Item 19,999 is followed by 20,000, which has 11 users: 1 / (T + 20) / 11^0.3, with T the sum of what follows, 1,
+    # and of 0.4 / gap for the 30 items before it; 19,998 comes before it: 0.4 / (T + 20).
     total = 1 + 0.4 * sum(1 / gap for gap in range(1, 31))
     found = connection.execute(
         "select neighbour_nos[:2], similarities[:2] from recsql.item_similarity as s "
