@@ -8,6 +8,7 @@ neighbours of each item; all must give the same lists. The statements are in ``c
 import re
 import time
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
@@ -39,7 +40,7 @@ def main() -> None:
         bars = stage_bars(progress)
         run_no = Pipeline(connection, PipelineConfig(**config), bars).run("test", until="popularity")
         ways = read_ways()
-        connection.execute(ways.pop("prepare").replace("{run_no}", str(run_no)))
+        connection.execute(ways.pop("prepare").replace("{run_no}", str(run_no)).encode())
         bar = bars("ways")
         answers: dict[str, str] = {}
         for index, (name, statement) in enumerate(ways.items()):
@@ -63,15 +64,15 @@ def read_ways() -> dict[str, str]:
     return {name: text.strip() for name, text in zip(parts[1::2], parts[2::2], strict=True)}
 
 
-def run_way(connection: psycopg.Connection, statement: str, limit: int) -> str | None:
+def run_way(connection: psycopg.Connection[Any], statement: str, limit: int) -> str | None:
     """Checksum of the lists; None where the way took longer than the limit."""
     with connection.transaction(force_rollback=True):
-        connection.execute(f"set local statement_timeout = '{limit}s'")
+        connection.execute("select set_config('statement_timeout', %s, true)", (f"{limit}s",))
         *settings, query = statement.split(";\n\n")
         for setting in settings:
-            connection.execute(setting)
+            connection.execute(setting.encode())
         try:
-            row = connection.execute(query.rstrip(";")).fetchone()
+            row = connection.execute(query.rstrip(";").encode()).fetchone()
         except psycopg.errors.QueryCanceled:
             return None
     assert row is not None

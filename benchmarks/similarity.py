@@ -94,13 +94,13 @@ def main() -> None:
     report.publish(results, options.save)
 
 
-def measure_incremental(connection: psycopg.Connection, reverse: float) -> dict[str, float]:
+def measure_incremental(connection: psycopg.Connection[Any], reverse: float) -> dict[str, float]:
     """Seconds of following the newest 1,000 events, and of a full refresh of what they change; nothing is kept."""
     seconds = {}
 
     def timed(name: str, statement: str, *parameters: object) -> Any:
         began = time.monotonic()
-        row = connection.execute(statement, parameters).fetchone()
+        row = connection.execute(statement.encode(), parameters).fetchone()
         seconds[name] = time.monotonic() - began
         return row[0] if row else None
 
@@ -160,7 +160,7 @@ def measure_growth(url: str, largest: int, bar: Any) -> dict[str, float]:
     return results
 
 
-def _simulate(connection: psycopg.Connection, n_interactions: int) -> int:
+def _simulate(connection: psycopg.Connection[Any], n_interactions: int) -> int:
     """A run whose users chose popular items more often: 100 interactions on average, of some many times that."""
     row = connection.execute("select recsql.begin_run(null, 'growth', '{}')").fetchone()
     assert row is not None
