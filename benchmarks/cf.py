@@ -31,6 +31,12 @@ from workers.stages import item_weights, similarity
 FUSED = ("sequential", "ease", "cosine", "slit", "ease_whole", "cosine_whole")
 COMPARED = ("jaccard", "conditional", "llr", "pearson")
 METRICS = ("ndcg", "recall")
+RETRIEVED = """
+    select s.source from recsql.candidate as c inner join recsql.source as s using (source_no)
+    where c.run_no = %(run_no)s
+    group by s.source
+    having count(*) = (select count(distinct i.user_no) from recsql.interaction as i where i.run_no = %(run_no)s)
+"""
 
 
 def main() -> None:
@@ -92,7 +98,13 @@ def main() -> None:
 
 
 def _retrieve(run: Run, progress: Callable[[int, int, str], None]) -> None:
-    """Candidates of every method; the similarities that no stage of the pipeline makes come first."""
+    """Candidates of every method; the similarities that no stage of the pipeline makes come first.
+
+    What an earlier attempt has of the same run is left, so that a benchmark that was stopped goes on.
+    """
+    have = {source for (source,) in run.connection.execute(RETRIEVED, {"run_no": run.run_no}).fetchall()}
+    if have >= {*FUSED, *COMPARED}:
+        return
     for method in COMPARED:
         similarity(method)(run, progress)
     item_weights("ease_whole")(run, progress)
