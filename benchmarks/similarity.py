@@ -2,8 +2,9 @@
 
 Each method is refreshed on the test run of ``loo``, timed, and measured as a recommender by itself: one weighted join
 over the recent history. ``implicit``'s cosine recommender is fitted on the same interactions, in turns. Then 1,000
-events are taken away and come back, to compare following them with a full refresh, in one session. ``--growth`` also
-refreshes simulated histories of 10⁵, 10⁶ … interactions, in a database of its own.
+events are taken away and come back, to compare following them with a full refresh, in one session, and on the
+validation run pairs are counted in no more than the newest 50, 100 … items of each user. ``--growth`` also refreshes
+simulated histories of 10⁵, 10⁶ … interactions, in a database of its own.
 """
 
 import time
@@ -33,6 +34,7 @@ from workers.stages import item_weights, similarity
 IN_SQL = ("sequential", "cosine", "jaccard", "conditional", "llr", "pearson")
 IN_WORKER = ("ease", "slit")
 N_LATE = 1_000
+CAPS = (50, 100, 200, 640)
 GROWTH_DATABASE = "recsql_growth"
 SIMULATED = """
     insert into recsql.interaction (run_no, user_no, item_no, step, weight, n_events, at, event_no)
@@ -82,16 +84,39 @@ def main() -> None:
         results |= {f"{method}.seconds": median(times) for method, times in seconds.items()}
         results["ratio"] = results["cosine.seconds"] / results["implicit.seconds"]
         for method in refresh:
-            parameters = {"run_no": run_no, "source": method, "first": 0, "last": 2**31 - 1, "n": 100}
-            connection.execute(QUERIES["refresh_candidates"], parameters)
-            rows = connection.execute(QUERIES["user_metric"], {"run_no": run_no, "method": method, "k": 10}).fetchall()
-            value, lo, hi, _ = interval(np.array([row[1] for row in rows], dtype=np.float64), options.seed)
+            value, lo, hi, _ = interval(measure_quality(connection, run_no, method), options.seed)
             if value is not None and lo is not None and hi is not None:
                 results |= {f"{method}.ndcg@10": value, f"{method}.ndcg@10.lo": lo, f"{method}.ndcg@10.hi": hi}
         results |= measure_incremental(connection, config.get("reverse", 0.4))
+        # What a history is cut at is a choice, so validation is asked.
+        validation_no = pipeline.run("validation", until="popularity")
+        results |= measure_caps(connection, validation_no, config.get("reverse", 0.4))
         if options.growth:
             results |= measure_growth(url, options.growth, bars("growth"))
     report.publish(results, options.save)
+
+
+def measure_quality(connection: psycopg.Connection[Any], run_no: int, method: str) -> np.ndarray:
+    """NDCG@10 of each user, of one weighted join over the recent history, shape ``(n_users,)``."""
+    parameters = {"run_no": run_no, "source": method, "first": 0, "last": 2**31 - 1, "n": 100}
+    connection.execute(QUERIES["refresh_candidates"], parameters)
+    rows = connection.execute(QUERIES["user_metric"], {"run_no": run_no, "method": method, "k": 10}).fetchall()
+    return np.array([row[1] for row in rows], dtype=np.float64)
+
+
+def measure_caps(connection: psycopg.Connection[Any], run_no: int, reverse: float) -> dict[str, float]:
+    """Seconds in one session, and quality, of counting pairs in the newest items of each user; nothing is kept."""
+    results = {}
+    for cap in CAPS:
+        with connection.transaction(force_rollback=True):
+            connection.execute("select recsql.refresh_user_sequence(%s::integer, %s)", (run_no, cap))
+            for method, options in (("sequential", f"p_reverse => {reverse}::real"), ("cosine", f"p_history => {cap}")):
+                began = time.monotonic()
+                statement = f"select recsql.refresh_similarity_{method}(%s::integer, {options})"
+                connection.execute(statement.encode(), (run_no,))
+                results[f"cap.{method}.{cap}.seconds"] = time.monotonic() - began
+                results[f"cap.{method}.{cap}.ndcg@10"] = float(measure_quality(connection, run_no, method).mean())
+    return results
 
 
 def measure_incremental(connection: psycopg.Connection[Any], reverse: float) -> dict[str, float]:

@@ -34,7 +34,7 @@ def render_conf(socket_dir: Path, tcp_port: int | None) -> str:
         "listen_addresses": _quote("127.0.0.1" if tcp_port else ""),
         "password_encryption": "scram-sha-256",
         "dynamic_shared_memory_type": _shared_memory_type(),
-        "shared_buffers": f"{min(1024, max(128, memory // 4))}MB",
+        "shared_buffers": f"{min(4096, max(128, memory // 4))}MB",
         "effective_cache_size": f"{max(256, memory // 2)}MB",
         "work_mem": f"{min(64, max(8, memory // 64))}MB",
         "maintenance_work_mem": f"{min(512, max(64, memory // 16))}MB",

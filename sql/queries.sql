@@ -386,7 +386,7 @@ select recsql.refresh_candidates(%(run_no)s::integer, %(source)s, %(first)s::int
 
 -- analyze_candidates --
 -- Fresh statistics before candidates are joined.
-analyze recsql.candidate;
+select recsql.analyze_candidates();
 
 -- candidate_pairs --
 -- Candidates of some users, whatever their source.

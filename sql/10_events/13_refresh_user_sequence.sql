@@ -3,6 +3,8 @@ create function recsql.refresh_user_sequence(p_run_no integer, p_length integer 
 returns bigint
 language plpgsql
 set search_path = recsql, pg_temp
+-- Of arrays every element is counted, and how long they are shows in a few.
+set default_statistics_target = 10
 as $$
 declare
     v_partition text := add_list_partition('user_sequence', p_run_no);

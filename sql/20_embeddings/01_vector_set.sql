@@ -3,6 +3,7 @@ create view recsql.vector_set as
 with declared as (
     select
         'item_embedding_' || s.space_no as vector_set,
+        format('space_no = %s', s.space_no) as key,
         'content ' || s.space as label,
         s.dim,
         'cosine' as measure
@@ -10,6 +11,7 @@ with declared as (
     union all
     select
         'item_vector_' || v.version_no as vector_set,
+        format('version_no = %s', v.version_no) as key,
         'model ' || m.model as label,
         v.dim,
         'ip' as measure
@@ -20,6 +22,7 @@ with declared as (
 
 select
     d.vector_set,
+    d.key,
     d.label,
     d.dim,
     d.measure,
@@ -42,7 +45,7 @@ from declared as d
 inner join pg_class as c on c.oid = to_regclass('recsql.' || d.vector_set);
 
 comment on view recsql.vector_set is
-'One row per set of item vectors: a content space or a model version, named after its partition. label: the '
-'space''s or the model''s name; measure: cosine, or ip for '
+'One row per set of item vectors: a content space or a model version, named after its partition. key: the condition that all its '
+'rows meet, which an index scan by item_no needs as well; label: the space''s or the model''s name; measure: cosine, or ip for '
 'inner products; n_rows: an estimate, null before the first analyze; index_type: what its HNSW index holds, halfvec, or vector '
 'where an earlier release built it (recsql db reindex-vectors renews it); null where it has none, and every search is exact.';

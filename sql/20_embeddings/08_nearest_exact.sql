@@ -11,23 +11,32 @@ declare
     v_set vector_set;
 begin
     select * into v_set from vector_set as s where s.vector_set = p_set;
+    -- Where something is asked for, the few items that match first, as an array: the index on vectors is then read along
+    -- in its order, not searched anew for each item.
     return query execute format(
         $sql$
-            select n.item_no, %s - n.distance
+            select n.item_no, %1$s - n.distance
             from (
-                select v.item_no, v.embedding %s $1 as distance
-                from recsql.%I as v
-                inner join recsql.item as i on i.item_no = v.item_no
+                select v.item_no, v.embedding %2$s $1 as distance
+                from recsql.%3$I as v
                 where
-                    i.available and v.item_no <> all ($2)
-                    and ($3 is null or i.domain = $3)
-                    and ($4 = '{}' or i.attributes @> $4)
+                    v.%4$s and v.item_no <> all ($2)
+                    and %5$s
             ) as n
             where n.distance <> 'NaN'
             order by n.distance, n.item_no
             limit $5
         $sql$,
-        case v_set.measure when 'cosine' then 1 else 0 end, case v_set.measure when 'cosine' then '<=>' else '<#>' end, p_set
+        case v_set.measure when 'cosine' then 1 else 0 end, case v_set.measure when 'cosine' then '<=>' else '<#>' end,
+        p_set, v_set.key,
+        case
+            when p_domain is null and p_filter = '{}'
+                then 'exists (select from recsql.item as i where i.item_no = v.item_no and i.available)'
+            else
+                'v.item_no = any (array('
+                'select i.item_no from recsql.item as i '
+                'where i.available and ($3 is null or i.domain = $3) and ($4 = ''{}'' or i.attributes @> $4)))'
+        end
     ) using p_vector, p_exclude, p_domain, p_filter, p_n;
 end
 $$;

@@ -52,10 +52,10 @@ begin
     execute format('truncate recsql.%I', add_list_partition('pair_list', p_run_no));
     perform write_pair_lists(
         p_run_no, v_source_no,
-        array(select distinct c.item_no from pair_count as c where c.run_no = p_run_no and c.source_no = v_source_no),
+        'select c.item_no, sum(c.n)::bigint as total from recsql.pair_count as c '
+        'where c.run_no = $1 and c.source_no = $2 group by c.item_no',
         'select c.neighbour_no, c.n from recsql.pair_count as c '
-        'where c.run_no = $1 and c.source_no = $2 and c.item_no = i.item_no',
-        '(select sum(c.n) from recsql.pair_count as c where c.run_no = $1 and c.source_no = $2 and c.item_no = i.item_no)'
+        'where c.run_no = $1 and c.source_no = $2 and c.item_no = i.item_no'
     );
     return v_rows;
 end

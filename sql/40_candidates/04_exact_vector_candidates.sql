@@ -2,66 +2,62 @@
 create function recsql.exact_vector_candidates(
     p_run_no integer,
     p_source_no smallint,
-    p_set text,
+    p_version_no integer,
     p_first_user_no integer,
     p_last_user_no integer,
     p_n integer,
     p_is_live boolean
 )
 returns table (user_no integer, item_no integer, score double precision)
-language plpgsql
+language sql
 stable
-set search_path = recsql, public, pg_temp
--- A user's known items are as many as the items that they are taken from: hashed once, not compared pair by pair.
-set enable_nestloop = off
-as $$
-declare
-    v_set vector_set;
-begin
-    select * into v_set from vector_set as s where s.vector_set = p_set;
-    -- Vectors of length 1 need only their inner product for their cosine; both forms are copies, read from the table once.
-    return query execute format(
-        $sql$
-            with item as materialized (
-                select c.item_no, c.allows_repeat, %1$s as embedding
-                from recsql.catalogue($1) as c
-                inner join recsql.%3$I as v on v.item_no = c.item_no
-                where %2$s
-            ),
-            known as materialized (
-                select n.user_no, array_agg(n.item_no) as item_nos
-                from recsql.known_interaction($1, $3, $4, $6) as n
-                inner join item as i on i.item_no = n.item_no and not i.allows_repeat
-                group by n.user_no
-            ),
-            query as materialized (
-                select v.user_no, %1$s as embedding, coalesce(k.item_nos, '{}') as known_nos
-                from recsql.query_vector($1, $2, $3, $4, $6) as v
-                left join known as k on k.user_no = v.user_no
-                where %2$s
-            )
-            select q.user_no, n.item_no, -n.distance
-            from query as q
-            cross join lateral (
-                select m.item_no, m.distance
-                from (
-                    select i.item_no, i.embedding <#> q.embedding as distance
-                    from item as i
-                    order by i.embedding <#> q.embedding, i.item_no
-                    limit $5 + cardinality(q.known_nos)
-                ) as m
-                left join unnest(q.known_nos) as k (item_no) on k.item_no = m.item_no
-                where k.item_no is null
-                order by m.distance, m.item_no
-                limit $5
-            ) as n
-        $sql$,
-        case v_set.measure when 'cosine' then 'l2_normalize(v.embedding)' else format('subvector(v.embedding, 1, %s)', v_set.dim) end,
-        case v_set.measure when 'cosine' then 'vector_norm(v.embedding) > 0' else 'true' end,
-        p_set
-    ) using p_run_no, p_source_no, p_first_user_no, p_last_user_no, p_n, p_is_live;
-end
-$$;
+begin atomic
+    -- Copies, so that vectors that the table keeps apart are read once.
+    with member as materialized (
+        select m.item_no, m.embedding
+        from (
+            select v.item_no, subvector(v.embedding, 1, vector_dims(v.embedding)) as embedding
+            from recsql.item_vector as v
+            where v.version_no = p_version_no
+            union all
+            -- Vectors of length 1 need only their inner product for their cosine.
+            select e.item_no, l2_normalize(e.embedding)
+            from recsql.item_embedding as e
+            where
+                p_version_no is null and e.space_no = (select s.space_no from recsql.content_space as s)
+                and vector_norm(e.embedding) > 0
+        ) as m
+        where p_is_live or m.item_no in (select c.item_no from recsql.catalogue(p_run_no) as c)
+    ),
 
-comment on function recsql.exact_vector_candidates(integer, smallint, text, integer, integer, integer, boolean) is
-'vector_candidates by comparing each user''s query_vector with every item of the run''s catalogue.';
+    reader as materialized (
+        select
+            u.user_no,
+            u.barred_nos,
+            case
+                when p_version_no is null then l2_normalize(q.embedding)
+                else subvector(q.embedding, 1, vector_dims(q.embedding))
+            end as embedding
+        from recsql.query_vector(p_run_no, p_source_no, p_first_user_no, p_last_user_no, p_is_live) as q
+        inner join recsql.candidate_user(p_run_no, p_first_user_no, p_last_user_no, p_is_live) as u on u.user_no = q.user_no
+        where p_version_no is not null or vector_norm(q.embedding) > 0
+    )
+
+    select u.user_no, n.item_no, -n.distance
+    from reader as u
+    cross join lateral (
+        select g.item_no, g.distance
+        from (
+            select m.item_no, m.embedding <#> u.embedding as distance
+            from member as m
+            where m.item_no not in (select unnest(u.barred_nos))
+            order by distance, m.item_no
+        ) as g
+        where not p_is_live or exists (select from recsql.catalogue(p_run_no) as c where c.item_no = g.item_no offset 0)
+        limit p_n
+    ) as n;
+end;
+
+comment on function recsql.exact_vector_candidates(integer, smallint, integer, integer, integer, integer, boolean) is
+'vector_candidates by comparing each user''s query_vector with every item of the run''s catalogue: with the item vectors of a '
+'model version, or, where p_version_no is null, with the content vectors.';

@@ -10,13 +10,14 @@ create function recsql.vector_candidates(
 returns table (user_no integer, item_no integer, score double precision)
 language plpgsql
 set search_path = recsql, public, pg_temp
+set plan_cache_mode = force_generic_plan
 as $$
 declare
     -- Up to so many items, many users at once are compared with all of them sooner than the index finds them one by one.
     c_exact_items constant double precision := 20000;
+    v_version_no integer := source_version(p_run_no, p_source_no);
     v_set text := coalesce(
-        'item_vector_' || source_version(p_run_no, p_source_no),
-        (select 'item_embedding_' || s.space_no from content_space as s)
+        'item_vector_' || v_version_no, (select 'item_embedding_' || s.space_no from content_space as s)
     );
     v_rows double precision := (select s.n_rows from vector_set as s where s.vector_set = v_set);
 begin
@@ -27,9 +28,20 @@ begin
     if coalesce(v_rows, 0) <= c_exact_items
         or exists (select from run as r where r.run_no = p_run_no and r.split_no is not null)
     then
-        return query
-        select c.user_no, c.item_no, c.score
-        from exact_vector_candidates(p_run_no, p_source_no, v_set, p_first_user_no, p_last_user_no, p_n, p_is_live) as c;
+        -- Of a constant p_is_live, as everywhere, only one arm is planned.
+        if p_is_live then
+            return query
+            select c.user_no, c.item_no, c.score
+            from exact_vector_candidates(
+                p_run_no, p_source_no, v_version_no, p_first_user_no, p_last_user_no, p_n, true
+            ) as c;
+        else
+            return query
+            select c.user_no, c.item_no, c.score
+            from exact_vector_candidates(
+                p_run_no, p_source_no, v_version_no, p_first_user_no, p_last_user_no, p_n, false
+            ) as c;
+        end if;
     else
         return query
         select q.user_no, n.item_no, n.similarity

@@ -31,7 +31,7 @@ begin atomic
         ) as i
         where
             case
-                when p_is_live then exists (select from recsql.catalogue(p_run_no) as c where c.item_no = i.item_no)
+                when p_is_live then exists (select from recsql.catalogue(p_run_no) as c where c.item_no = i.item_no offset 0)
                 else i.item_no in (select c.item_no from recsql.catalogue(p_run_no) as c)
             end
         limit 1000

@@ -23,7 +23,7 @@ begin atomic
         ) as p
         where
             case
-                when p_is_live then exists (select from recsql.catalogue(p_run_no) as c where c.item_no = p.item_no)
+                when p_is_live then exists (select from recsql.catalogue(p_run_no) as c where c.item_no = p.item_no offset 0)
                 else p.item_no in (select c.item_no from recsql.catalogue(p_run_no) as c)
             end
     )

@@ -23,25 +23,27 @@ begin atomic
     cross join lateral (
         select g.item_no, g.score
         from (
-            select p.item_no, sum(p.score) as score
+            select t.item_no, t.score
             from (
-                select unnest(s.neighbour_nos) as item_no, h.weight * unnest(s.similarities) as score
-                from unnest(u.list_nos, u.item_nos, u.weights) as h (list_no, item_no, weight)
-                inner join recsql.item_similarity as s
-                    on s.run_no = p_run_no and s.source_no = h.list_no and s.item_no = h.item_no
-                union all
-                -- In the same sum, which is cheaper than looking each item up.
-                select unnest(u.barred_nos), '-Infinity'
-            ) as p
-            group by p.item_no
-            having sum(p.score) > 0
-            order by score desc, p.item_no
+                select p.item_no, sum(p.score) as score
+                from (
+                    select unnest(s.neighbour_nos) as item_no, h.weight * unnest(s.similarities) as score
+                    from unnest(u.list_nos, u.item_nos, u.weights) as h (list_no, item_no, weight)
+                    inner join recsql.item_similarity as s
+                        on s.run_no = p_run_no and s.source_no = h.list_no and s.item_no = h.item_no
+                    union all
+                    -- In the same sum, which is cheaper than looking each item up.
+                    select unnest(u.barred_nos), '-Infinity'
+                ) as p
+                group by p.item_no
+                having sum(p.score) > 0
+                -- Sums first: there are fewer of them than neighbours to look up.
+                offset 0
+            ) as t
+            where p_is_live or t.item_no in (select c.item_no from recsql.catalogue(p_run_no) as c)
+            order by t.score desc, t.item_no
         ) as g
-        where
-            case
-                when p_is_live then exists (select from recsql.catalogue(p_run_no) as c where c.item_no = g.item_no)
-                else g.item_no in (select c.item_no from recsql.catalogue(p_run_no) as c)
-            end
+        where not p_is_live or exists (select from recsql.catalogue(p_run_no) as c where c.item_no = g.item_no offset 0)
         limit p_n
     ) as n;
 end;

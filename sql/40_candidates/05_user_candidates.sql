@@ -30,23 +30,24 @@ begin atomic
     cross join lateral (
         select g.item_no, g.score
         from (
-            select p.item_no, sum(p.score) as score
+            select t.item_no, t.score
             from (
-                select r.item_no, s.similarity * r.weight as score
-                from unnest(u.neighbour_nos, u.similarities) as s (user_no, similarity)
-                inner join recent as r on r.user_no = s.user_no
-                union all
-                select unnest(u.barred_nos), '-Infinity'
-            ) as p
-            group by p.item_no
-            having sum(p.score) > 0
-            order by score desc, p.item_no
+                select p.item_no, sum(p.score) as score
+                from (
+                    select r.item_no, s.similarity * r.weight as score
+                    from unnest(u.neighbour_nos, u.similarities) as s (user_no, similarity)
+                    inner join recent as r on r.user_no = s.user_no
+                    union all
+                    select unnest(u.barred_nos), '-Infinity'
+                ) as p
+                group by p.item_no
+                having sum(p.score) > 0
+                offset 0
+            ) as t
+            where p_is_live or t.item_no in (select c.item_no from recsql.catalogue(p_run_no) as c)
+            order by t.score desc, t.item_no
         ) as g
-        where
-            case
-                when p_is_live then exists (select from recsql.catalogue(p_run_no) as c where c.item_no = g.item_no)
-                else g.item_no in (select c.item_no from recsql.catalogue(p_run_no) as c)
-            end
+        where not p_is_live or exists (select from recsql.catalogue(p_run_no) as c where c.item_no = g.item_no offset 0)
         limit p_n
     ) as n;
 end;
