@@ -29,7 +29,7 @@ def _section(report: dict[str, Any]) -> str:
         f"`{report['command']}`, {report['date']}, {report['machine']}, {report['seconds']:,.0f} s, "
         f"peak of the benchmark's own process {report['peak_mib']:,} MiB.\n\n"
     )
-    table = _quality(report["results"]) if report["name"] in ("quality", "cf") else _plain(report["results"])
+    table = _quality(report["results"]) if report["name"] in ("quality", "cf", "models") else _plain(report["results"])
     return head + table + "\n"
 
 
@@ -41,6 +41,8 @@ def _quality(results: dict[str, float]) -> str:
                        "diversity@10")
         if any(key.endswith(f".{metric}") for key in results)
     ]  # fmt: skip
+    if any(key.endswith(".seeds.mean") for key in results):
+        metrics.append("seeds.mean")
     methods = {key.removesuffix(".ndcg@10") for key in results if key.endswith(".ndcg@10")}
     lines = ["| method | " + " | ".join(metrics) + " |", "| --- |" + " --- |" * len(metrics)]
     for method in sorted(methods, key=lambda name: (name.count("."), -results[f"{name}.ndcg@10"], name)):
@@ -52,6 +54,8 @@ def _quality(results: dict[str, float]) -> str:
 def _figure(results: dict[str, float], key: str) -> str:
     if key not in results:
         return ""
+    if key.endswith(".seeds.mean"):
+        return f"{results[key]:.3f}, range {results[key.replace('.mean', '.range')]:.3f}"
     return f"{results[key]:.3f}{_interval(results, key) if 'ndcg' in key else ''}"
 
 

@@ -38,6 +38,10 @@ class Settings(BaseSettings):
     """Threads that torch may use; torch's own default when unset."""
     connections: int = Field(default_factory=lambda: min(os.cpu_count() or 1, 8), ge=1)
     """Connections over which stages that the database does alone are spread: about its processor cores."""
+    checkpoints: Path | None = None
+    """Folder of what trainings go on from when they were killed; ``checkpoints`` in the home when unset."""
+    curves: Path | None = None
+    """Folder for TensorBoard's curves of trainings, one below it for each run; none are written when unset."""
     cron_follow: str = "*/5 * * * *"
     """When workers bring the served similarities up to the newest event (UTC); empty for never."""
     cron_publish: str = "7 * * * *"
@@ -45,7 +49,7 @@ class Settings(BaseSettings):
     cron_evaluate: str = "17 3 * * *"
     """When workers choose epochs and weights anew and measure every method (UTC); empty for never."""
 
-    @field_validator("database_url", "pg_bin", "text_model", "threads", mode="before")
+    @field_validator("database_url", "pg_bin", "text_model", "threads", "checkpoints", "curves", mode="before")
     @classmethod
     def _empty_is_unset(cls, value: Any) -> Any:
         """``RECSQL_DATABASE_URL=`` in a file of variables leaves it out."""

@@ -82,9 +82,12 @@ def train(run: Run, progress: Progress) -> int:
     model = kind(kind.Config(**options))
     # Only validation may look at what came next, to choose the number of epochs.
     targets = data.targets if run.part == "validation" else None
+    settings, name = get_settings(), f"run-{run.run_no}-{SEQUENCE_MODEL}"
+    checkpoint = (settings.checkpoints or settings.home / "checkpoints") / name
+    curves = settings.curves and settings.curves / name
     metrics = model.fit(
         TrainingData(data.sequences, len(data.item_nos), data.content, targets),
-        TrainingOptions(seed=run.config.seed, device=get_device(), progress=progress),
+        TrainingOptions(run.config.seed, get_device(), progress, checkpoint, curves),
     )
     items, users = model.item_vectors(), model.user_vectors(data.sequences)
     assert items is not None
@@ -100,6 +103,7 @@ def train(run: Run, progress: Progress) -> int:
         run.one("add_model_vectors", version_no=version_no, dim=items.shape[1])
         write_vectors(run.connection, "item_vector", "item_no", version_no, data.item_nos, items)
         write_vectors(run.connection, "user_vector", "user_no", version_no, data.user_nos, users)
+    checkpoint.unlink(missing_ok=True)
     run.connection.execute(QUERIES["analyze_vectors"])
     run.sequence_model = (version_no, model)
     return len(data.user_nos)

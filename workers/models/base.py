@@ -7,6 +7,7 @@ never a database key. :mod:`workers.interactions` translates between the two.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -95,6 +96,10 @@ class TrainingOptions:
     seed: int = 0
     device: str = "cpu"
     progress: Progress = field(default=lambda done, total, note: None)
+    checkpoint: Path | None = None
+    """File that a model trained in epochs keeps up to date, and goes on from when it is of the same training."""
+    curves: Path | None = None
+    """Folder for TensorBoard's curves of loss, learning rate and validation."""
 
 
 class Model(ABC):

@@ -17,12 +17,22 @@ class Batch:
         inputs: item rows, oldest first, shape ``(n_rows, length)``, 0 as padding.
         targets: the item that came next at each place, shape ``(n_rows, length)``, -1 as padding.
         lengths: how long each row is without its padding, shape ``(n_rows,)``.
+        weights: how much each target counts, of the shape of ``targets``; None counts all alike.
     """
 
     rows: IntArray
     inputs: IntArray
     targets: IntArray
     lengths: IntArray
+    weights: FloatArray | None = None
+
+    def share(self, rank: int, n_shares: int) -> "Batch":
+        """One of ``n_shares`` parts of the rows, which together are all of them; may be empty."""
+        if n_shares == 1:
+            return self
+        part = slice(rank, None, n_shares)
+        weights = None if self.weights is None else self.weights[part]
+        return Batch(self.rows[part], self.inputs[part], self.targets[part], self.lengths[part], weights)
 
 
 def training_batches(
@@ -48,7 +58,7 @@ def training_batches(
     groups = list(_groups(order, lengths, batch_tokens))
     for at in rng.permutation(len(groups)):
         group = groups[at]
-        yield _pad(sequences.items, users[group], starts[group], lengths[group], with_targets=True)
+        yield _pad(sequences, users[group], starts[group], lengths[group], with_targets=True)
 
 
 def history_batches(histories: Sequences, max_length: int, batch_tokens: int) -> Iterator[Batch]:
@@ -58,7 +68,7 @@ def history_batches(histories: Sequences, max_length: int, batch_tokens: int) ->
     order = np.argsort(-lengths, kind="stable")
     order = order[lengths[order] > 0]
     for group in _groups(order, lengths, batch_tokens):
-        yield _pad(histories.items, group, stops[group] - lengths[group], lengths[group], with_targets=False)
+        yield _pad(histories, group, stops[group] - lengths[group], lengths[group], with_targets=False)
 
 
 def known_histories(histories: Sequences, n_items: int) -> Sequences:
@@ -70,25 +80,24 @@ def known_histories(histories: Sequences, n_items: int) -> Sequences:
 
 
 class NegativeSampler:
-    """Draws items in proportion to popularity ^ 0.75.
+    """Draws items in proportion to a power of their popularity.
 
     Args:
         counts: how often each item occurs, shape ``(n_items,)``; items that never do are never drawn.
         n_negatives: how many to draw, with replacement.
-        rng: decides the draws.
+        power: of the popularity; 0 draws all alike.
     """
 
-    def __init__(self, counts: IntArray, n_negatives: int, rng: np.random.Generator) -> None:
+    def __init__(self, counts: IntArray, n_negatives: int, power: float = 0.75) -> None:
         self._items = np.flatnonzero(counts)
-        weights = counts[self._items] ** 0.75
+        weights = counts[self._items].astype(np.float64) ** power
         self._cumulative = np.cumsum(weights / weights.sum())
         self._log_expected = np.log(n_negatives * weights / weights.sum()).astype(np.float32)
         self._n_negatives = n_negatives
-        self._rng = rng
 
-    def __call__(self) -> tuple[IntArray, FloatArray]:
+    def __call__(self, rng: np.random.Generator) -> tuple[IntArray, FloatArray]:
         """Item rows, and the log of how often each is expected among them, both of shape ``(n_negatives,)``."""
-        drawn = np.searchsorted(self._cumulative, self._rng.random(self._n_negatives))
+        drawn = np.searchsorted(self._cumulative, rng.random(self._n_negatives))
         drawn = np.minimum(drawn, len(self._items) - 1)
         return self._items[drawn], self._log_expected[drawn]
 
@@ -115,10 +124,14 @@ def _groups(order: IntArray, lengths: IntArray, batch_tokens: int) -> Iterator[I
         begin += size
 
 
-def _pad(items: IntArray, rows: IntArray, starts: IntArray, lengths: IntArray, *, with_targets: bool) -> Batch:
-    places = np.arange(int(lengths.max()))
+def _pad(sequences: Sequences, rows: IntArray, starts: IntArray, lengths: IntArray, *, with_targets: bool) -> Batch:
+    items, places = sequences.items, np.arange(int(lengths.max()))
     inside = places < lengths[:, None]
     at = np.where(inside, starts[:, None] + places, 0)
     inputs = np.where(inside, items[at], 0)
-    targets = np.where(inside, items[np.where(inside, at + 1, 0)], -1) if with_targets else np.full_like(inputs, -1)
-    return Batch(rows, inputs, targets, lengths)
+    if not with_targets:
+        return Batch(rows, inputs, np.full_like(inputs, -1), lengths)
+    after = np.where(inside, at + 1, 0)
+    targets = np.where(inside, items[after], -1)
+    weights = None if sequences.weights is None else np.where(inside, sequences.weights[after], 0)
+    return Batch(rows, inputs, targets, lengths, weights)

@@ -20,8 +20,12 @@ from workers.models.base import Model
 FORMAT_VERSION = 1
 
 MODELS: dict[str, str] = {
+    "bert4rec": "workers.models.bert4rec:Bert4Rec",
     "ease": "workers.models.ease:Ease",
     "ease_whole": "workers.models.ease:EaseWhole",
+    "joint": "workers.models.joint:Joint",
+    "gru4rec": "workers.models.gru4rec:Gru4Rec",
+    "nextitnet": "workers.models.nextitnet:NextItNet",
     "slit": "workers.models.slit:Slit",
     "transformer": "workers.models.transformer:Transformer",
 }

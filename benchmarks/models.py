@@ -1,0 +1,148 @@
+"""All models on one split, ranking the whole catalogue by themselves: ``python -m benchmarks.models --json --save``.
+
+Each model is trained on the validation run, which chooses its number of epochs, then on the test run for as many, which
+is read once a seed. Figures are of the first seed, with intervals over users; with more seeds the mean and the range of
+its ``ndcg@10`` over them stand beside it. ``coverage@10``: share of the catalogue that is in anybody's list;
+``novelty@10``: mean information of what is recommended, in bits, as in the product's own reports.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from benchmarks.peers import Part, Scorer, measure, read_part
+from benchmarks.quality import DATASETS
+from benchmarks.report import Report, make_parser
+from recsql import db, ingest, migrate
+from recsql.cli.output import progress_bars
+from recsql.readers.factory import open_reader
+from workers.commands import embed_backlog, stage_bars
+from workers.device import get_device
+from workers.evaluate import interval
+from workers.interactions import RunData, read_run
+from workers.models.base import Model, TrainingData, TrainingOptions
+from workers.models.registry import MODELS, get_model
+from workers.pipeline import Pipeline, PipelineConfig
+
+K = 10
+
+
+def main() -> None:
+    """Measure, and print one JSON object."""
+    parser = make_parser(__doc__)
+    parser.add_argument("--dataset", choices=DATASETS, default="ml-100k")
+    parser.add_argument("--protocol", choices=("loo", "global"), default="loo")
+    parser.add_argument("--models", nargs="+", choices=sorted(MODELS), default=sorted(MODELS))
+    parser.add_argument("--options", type=json.loads, default={}, help='hyperparameters as JSON, {"MODEL": {…}}')
+    parser.add_argument("--seeds", type=int, default=1, help="how many seeds, from --seed upwards")
+    parser.add_argument("--label", help="of the report's file, so that variants do not replace each other")
+    parser.add_argument("--only-validation", action="store_true", help="leave the test part unread")
+    options = parser.parse_args()
+    source, config = DATASETS[options.dataset]
+    label = options.dataset if options.label is None else f"{options.dataset}-{options.label}"
+    report = Report("models", label, options.protocol, options.seed)
+    url = db.database_url()
+    migrate.upgrade(url)
+    results: dict[str, float] = {}
+    with db.connect(url) as connection, progress_bars() as progress:
+        ingest.load(connection, open_reader(source))
+        bars = stage_bars(progress)
+        embed_backlog(connection, bars)
+        pipeline = Pipeline(connection, PipelineConfig(protocol=options.protocol, **config), bars)
+        validation_no, test_no = (pipeline.run(part, until="popularity") for part in ("validation", "test"))
+        split = Split(
+            read_run(connection, validation_no), read_run(connection, test_no), read_part(connection, test_no)
+        )
+        for name in options.models:
+            chosen = config.get("models", {}).get(name, {}) | options.options.get(name, {})
+            values = []
+            for seed in range(options.seed, options.seed + options.seeds):
+                told = TrainingOptions(seed, get_device(), bars(f"{name}, seed {seed}"))
+                found = split.measure(get_model(name), chosen, told, only_validation=options.only_validation)
+                values.append(found.get(f"ndcg@{K}", found[f"validation.ndcg@{K}"]))
+                if seed == options.seed:
+                    results |= {f"{name}.{figure}": value for figure, value in found.items()}
+            if options.seeds > 1:
+                results[f"{name}.seeds.mean"] = float(np.mean(values))
+                results[f"{name}.seeds.range"] = float(np.ptp(values))
+    report.publish(results, options.save)
+
+
+@dataclass(frozen=True)
+class Split:
+    """What models are trained and measured on.
+
+    Attributes:
+        validation: the validation run, with the targets that choose the number of epochs.
+        test: the test run.
+        part: what is asked of the test run.
+    """
+
+    validation: RunData
+    test: RunData
+    part: Part
+
+    def measure(
+        self, kind: type[Model], chosen: dict[str, Any], told: TrainingOptions, *, only_validation: bool
+    ) -> dict[str, float]:
+        """Figures of one model under one seed."""
+        found = self._fit(kind(kind.Config(**chosen)), self.validation, self.validation.targets, told)
+        results = {"epochs": found["epochs"], "seconds": found["seconds"], f"validation.ndcg@{K}": found[f"ndcg@{K}"]}
+        if only_validation:
+            return results
+        epochs = {"epochs": int(found["epochs"])} if "epochs" in kind.Config.model_fields else {}
+        model = kind(kind.Config(**(chosen | epochs)))
+        self._fit(model, self.test, None, told)
+        scorer = scorer_of(model, self.test)
+        values = measure(self.part, scorer)
+        for column, metric in enumerate((f"ndcg@{K}", f"recall@{K}")):
+            value, lo, hi, _ = interval(values[:, column], told.seed)
+            results |= {f"{metric}{end}": x for end, x in (("", value), (".lo", lo), (".hi", hi)) if x is not None}
+        return results | _beyond_accuracy(self.part, scorer)
+
+    @staticmethod
+    def _fit(model: Model, data: RunData, targets: Any, told: TrainingOptions) -> dict[str, float]:
+        return model.fit(TrainingData(data.sequences, len(data.item_nos), data.content, targets), told)
+
+
+def scorer_of(model: Model, data: RunData) -> Scorer:
+    """Scores of all items for a range of a run's users."""
+    users, items = model.user_vectors(data.sequences), model.item_vectors()
+    everything = np.arange(len(data.item_nos))
+
+    def score(rows: range) -> np.ndarray:
+        if users is not None and items is not None:
+            return users[rows.start : rows.stop] @ items.T
+        asked = data.sequences.take(np.arange(rows.start, rows.stop))
+        return model.score(asked, np.broadcast_to(everything, (len(rows), len(everything))))
+
+    return score
+
+
+def _beyond_accuracy(part: Part, scorer: Scorer) -> dict[str, float]:
+    """Coverage and novelty of the lists of those who are asked."""
+    counts = np.asarray(part.seen.sum(axis=0)).ravel()
+    information = -np.log2(np.maximum(counts, 1) / part.seen.shape[0])
+    shown = np.concatenate([top.ravel() for top in _tops(part, scorer)] or [np.empty(0, dtype=np.int64)])
+    return {
+        f"coverage@{K}": len(np.unique(shown)) / len(counts),
+        f"novelty@{K}": float(information[shown].mean()) if len(shown) else 0.0,
+    }
+
+
+def _tops(part: Part, scorer: Scorer) -> Iterator[np.ndarray]:
+    """The best items of the users who are asked, shape ``(n_rows, K)``, without those that they have had."""
+    for start in range(0, part.seen.shape[0], 500):
+        rows = range(start, min(start + 500, part.seen.shape[0]))
+        scores = np.nan_to_num(scorer(rows), nan=-np.inf)
+        for row in rows:
+            scores[row - start, part.seen.indices[part.seen.indptr[row] : part.seen.indptr[row + 1]]] = -np.inf
+        inside = part.asked[(part.asked >= rows.start) & (part.asked < rows.stop)] - start
+        yield np.argsort(-scores[inside], axis=1, kind="stable")[:, :K]
+
+
+if __name__ == "__main__":
+    main()

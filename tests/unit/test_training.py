@@ -1,0 +1,283 @@
+"""The loop that all models learnt by gradients share."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, distributed, multiprocessing, nn
+
+from recsql.errors import ModelError
+from workers.models.base import Sequences, TrainingData, TrainingOptions
+from workers.models.batching import Batch
+from workers.models.bert4rec import Bert4Rec, Bert4RecConfig
+from workers.models.losses import full_softmax_loss, gbce_loss, sampled_softmax_loss
+from workers.models.sequence import SequenceModel
+from workers.models.training import Task, TrainingConfig, train
+from workers.models.transformer import Transformer, TransformerConfig
+
+N_ITEMS = 12
+SMALL = {"dim": 8, "max_length": 6, "batch_tokens": 64, "epochs": 4, "learning_rate": 0.01}
+
+
+def histories() -> Sequences:
+    """Everybody goes round the same circle of items, from a place and for a while of their own."""
+    rng = np.random.default_rng(3)
+    return Sequences.from_lists([[(start + n) % N_ITEMS for n in range(rng.integers(2, 9))] for start in range(30)])
+
+
+def data(*, with_targets: bool = True) -> TrainingData:
+    sequences = histories()
+    following = np.array([(sequences.of(user)[-1] + 1) % N_ITEMS for user in range(sequences.n_users)])
+    return TrainingData(sequences, N_ITEMS, targets=following if with_targets else None)
+
+
+def states_equal(one: SequenceModel, other: SequenceModel) -> None:
+    for name, array in one.state().items():
+        np.testing.assert_array_equal(array, other.state()[name], err_msg=name)
+
+
+class _KilledError(Exception):
+    """Stands for the end of the process."""
+
+
+@pytest.mark.parametrize("with_targets", [True, False])
+@pytest.mark.parametrize("loss", ["softmax", "gbce"])
+def test_training_that_was_killed_goes_on_as_if_nothing_had_happened(
+    tmp_path: Path, with_targets: bool, loss: str
+) -> None:
+    config = TransformerConfig.model_validate(SMALL | {"loss": loss, "n_negatives": 4})
+    whole = Transformer(config)
+    measured = whole.fit(data(with_targets=with_targets))
+
+    def killed(done: int, total: int, note: str) -> None:
+        if done == 3:
+            raise _KilledError
+
+    checkpoint = tmp_path / "deep" / "model.checkpoint"
+    with pytest.raises(_KilledError):
+        Transformer(config).fit(
+            data(with_targets=with_targets), TrainingOptions(progress=killed, checkpoint=checkpoint)
+        )
+    epochs: list[int] = []
+    resumed = Transformer(config)
+    again = resumed.fit(
+        data(with_targets=with_targets),
+        TrainingOptions(progress=lambda done, total, note: epochs.append(done), checkpoint=checkpoint),
+    )
+    # The third epoch was trained, but the process ended before its checkpoint.
+    assert epochs == [3, 4]
+    assert {**again, "seconds": 0} == {**measured, "seconds": 0}
+    states_equal(whole, resumed)
+
+
+def test_checkpoint_of_another_training_is_left_alone(tmp_path: Path) -> None:
+    checkpoint = tmp_path / "model.checkpoint"
+    Transformer(TransformerConfig.model_validate(SMALL)).fit(data(), TrainingOptions(checkpoint=checkpoint))
+    epochs: list[int] = []
+    options = TrainingOptions(seed=1, progress=lambda done, total, note: epochs.append(done), checkpoint=checkpoint)
+    Transformer(TransformerConfig.model_validate(SMALL)).fit(data(), options)
+    assert epochs == [1, 2, 3, 4]
+
+
+def test_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
+    checkpoint = tmp_path / "model.checkpoint"
+    checkpoint.write_bytes(b"no checkpoint")
+    with pytest.raises(ModelError, match="delete it"):
+        Transformer(TransformerConfig.model_validate(SMALL)).fit(data(), TrainingOptions(checkpoint=checkpoint))
+
+
+def test_loss_that_is_no_number_leaves_the_checkpoint_before(tmp_path: Path) -> None:
+    checkpoint = tmp_path / "line.checkpoint"
+    seen: list[bytes] = []
+
+    def note(done: int, total: int, told: str) -> None:
+        seen.append(checkpoint.read_bytes() if checkpoint.exists() else b"")
+
+    line = Line([1.0, 1.0, math.nan])
+    with pytest.raises(ModelError, match="epoch 3 is nan"):
+        train(line.task(), TrainingConfig(epochs=5), TrainingOptions(checkpoint=checkpoint, progress=note), "line")
+    # Told of epochs 1 and 2, and what the file held after epoch 1 is not what it holds now.
+    assert len(seen) == 2
+    assert seen[1]
+    assert checkpoint.read_bytes() != seen[1]
+
+
+class Line:
+    """One number that is learnt; each epoch's loss is it times a given slope."""
+
+    def __init__(self, slopes: list[float]) -> None:
+        self.module = nn.Linear(1, 1, bias=False)
+        self.slopes = iter(slopes)
+
+    def task(self, validate: Any = None) -> Task[Batch]:
+        def loss(module: nn.Module, batch: Batch, rng: np.random.Generator) -> tuple[Tensor, float]:
+            weight = next(iter(module.parameters()))
+            return next(self.slopes) * weight.sum(), 1.0
+
+        one = np.zeros((1, 1), dtype=np.int64)
+        return Task(self.module, lambda rng: iter([Batch(one[0], one, one, one[0])]), loss, validate)
+
+
+def test_training_keeps_the_best_epoch_and_stops_when_it_no_longer_gets_better() -> None:
+    values = iter([0.1, 0.3, 0.2, 0.25, 0.29, 0.9])
+    line = Line([1.0] * 6)
+    config = TrainingConfig(epochs=6, patience=3, average=0, warmup_steps=0, weight_decay=0, learning_rate=0.5)
+    module, measured = train(line.task(lambda module: next(values)), config, TrainingOptions(), "line")
+    # Epoch 2 is the best of the first five; three without a better one follow it. The 0.9 is never seen.
+    assert measured["epochs"] == 2
+    assert measured["ndcg@10"] == 0.3
+    assert next(values) == 0.9
+    # Adam's step is the learning rate where the gradient is always the same: 2 × 0.5 down from where it was after 0.
+    steps = Line([1.0] * 6)
+    steps.module.load_state_dict({"weight": module.state_dict()["weight"] + 1.0})
+    again, _ = train(steps.task(), config.model_copy(update={"epochs": 2}), TrainingOptions(), "line")
+    torch.testing.assert_close(again.state_dict()["weight"], module.state_dict()["weight"])
+
+
+def test_learning_rate_warms_up_and_decays(tmp_path: Path) -> None:
+    line = Line([1.0] * 4)
+    line.module.load_state_dict({"weight": torch.zeros(1, 1)})
+    config = TrainingConfig(
+        epochs=4, average=0, warmup_steps=2, decay="cosine", weight_decay=0, learning_rate=1.0, clip=1e9
+    )
+    module, _ = train(line.task(), config, TrainingOptions(), "line")
+    # Half a step, then (1 + cos(π k / 4)) / 2 of a step for k = 1, 2, 3: 0.8536, 0.5, 0.1464. Together 2.
+    assert float(module.state_dict()["weight"]) == pytest.approx(-2.0, abs=1e-4)
+
+
+def test_adversarial_training_adds_the_loss_of_the_worst_change() -> None:
+    class Square(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.x = nn.Parameter(torch.tensor([3.0, 4.0]))
+
+    def loss(module: nn.Module, batch: Batch, rng: np.random.Generator) -> tuple[Tensor, float]:
+        x = module.x
+        assert isinstance(x, nn.Parameter)
+        seen.append(x.detach().clone())
+        return x.pow(2).sum() / 2, 1.0
+
+    seen: list[Tensor] = []
+    square = Square()
+    one = np.zeros((1, 1), dtype=np.int64)
+    task = Task(square, lambda rng: iter([Batch(one[0], one, one, one[0])]), loss, None, [square.x])
+    config = TrainingConfig(epochs=1, average=0, warmup_steps=0, weight_decay=0, learning_rate=1e-9, adversarial=0.5)
+    module, _ = train(task, config, TrainingOptions(), "square")
+    # The gradient at (3, 4) is (3, 4), of norm 5: half a unit along it is (0.3, 0.4). Then it is taken back.
+    torch.testing.assert_close(seen[1], torch.tensor([3.3, 4.4]))
+    torch.testing.assert_close(module.state_dict()["x"], torch.tensor([3.0, 4.0]))
+
+
+def _train_as_one_of_two(rank: int, folder: str, adversarial: float) -> None:
+    torch.set_num_threads(1)
+    distributed.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
+    model = Transformer(TransformerConfig.model_validate(SMALL | {"dropout": 0.0, "adversarial": adversarial}))
+    model.fit(data())
+    np.savez(f"{folder}/rank{rank}.npz", **model.state())  # pyright: ignore[reportArgumentType]
+    distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize("adversarial", [0.0, 0.1])
+def test_two_processes_learn_what_one_does(tmp_path: Path, adversarial: float) -> None:
+    # Dropout is off: each process would drop what it likes.
+    multiprocessing.start_processes(_train_as_one_of_two, (str(tmp_path), adversarial), nprocs=2, start_method="spawn")
+    alone = Transformer(TransformerConfig.model_validate(SMALL | {"dropout": 0.0, "adversarial": adversarial}))
+    alone.fit(data())
+    with np.load(tmp_path / "rank0.npz") as first, np.load(tmp_path / "rank1.npz") as second:
+        for name, array in alone.state().items():
+            np.testing.assert_array_equal(first[name], second[name])
+            np.testing.assert_allclose(first[name], array, atol=2e-4, err_msg=name)
+
+
+def test_curves_are_written(tmp_path: Path) -> None:
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    Transformer(TransformerConfig.model_validate(SMALL)).fit(data(), TrainingOptions(curves=tmp_path))
+    events = accumulator.EventAccumulator(str(tmp_path))
+    events.Reload()
+    assert {"loss", "ndcg@10", "learning_rate"} <= set(events.Tags()["scalars"])
+    assert [point.step for point in events.Scalars("loss")] == [1, 2, 3, 4]
+
+
+def test_softmax_losses_by_hand() -> None:
+    states = torch.tensor([[1.0, 0.0]])
+    outputs = torch.tensor([[2.0, 0.0], [1.0, 0.0], [0.0, 1.0], [9.0, 0.0]])
+    target = torch.tensor([1])
+    # Logits 2, 1, 0 and an item that is never seen: log(e² + e + 1) - 1.
+    is_seen = torch.tensor([True, True, True, False])
+    expected = math.log(math.e**2 + math.e + 1) - 1
+    assert full_softmax_loss(states, outputs, target, is_seen).tolist() == pytest.approx([expected])
+    # Negatives 0 (expected twice, so log 2 less), 2, and the target itself, which is none.
+    negatives, log_expected = torch.tensor([0, 2, 1]), torch.tensor([math.log(2), 0.0, 0.0])
+    expected = math.log(math.e + math.e**2 / 2 + 1) - 1
+    assert sampled_softmax_loss(states, outputs, target, negatives, log_expected).tolist() == pytest.approx([expected])
+
+
+def test_gbce_by_hand() -> None:
+    states = torch.tensor([[1.0]])
+    outputs = torch.tensor([[0.0], [math.log(3)]])
+    target, negatives = torch.tensor([1]), torch.tensor([0])
+    # σ(log 3) = 3/4 for the target, σ(0) = 1/2 for the negative.
+    plain = -math.log(3 / 4) + math.log(2)
+    assert gbce_loss(states, outputs, target, negatives, 0.1, 0.0).tolist() == pytest.approx([plain])
+    # Fully calibrated, the positive counts as much as the share that is sampled.
+    full = -0.1 * math.log(3 / 4) + math.log(2)
+    assert gbce_loss(states, outputs, target, negatives, 0.1, 1.0).tolist() == pytest.approx([full])
+
+
+def test_bert4rec_masks_are_the_targets() -> None:
+    sequences = histories()
+    model = Bert4Rec(Bert4RecConfig.model_validate({"dim": 8, "max_length": 6, "batch_tokens": 64}))
+    n_masked = n_items = 0
+    for batch in model.training_batches(sequences, np.random.default_rng(0)):
+        for row in range(len(batch.rows)):
+            inputs, targets = batch.inputs[row, : batch.lengths[row]], batch.targets[row, : batch.lengths[row]]
+            # The window stands somewhere in the user's own history once its masks are filled in.
+            window = np.where(targets >= 0, targets, inputs)
+            history = sequences.of(batch.rows[row]).tolist()
+            assert any(history[at : at + len(window)] == window.tolist() for at in range(len(history)))
+            assert ((inputs == -1) == (targets >= 0)).all()
+            assert (targets >= 0).any()
+            assert (batch.inputs[row, batch.lengths[row] :] == -2).all()
+            n_masked += int((targets >= 0).sum())
+            n_items += len(window)
+    # A fifth of the items, a little more for the windows in which the last one alone is asked for.
+    assert 0.15 < n_masked / n_items < 0.4
+
+
+def test_items_are_made_of_what_is_asked_for() -> None:
+    sequences = histories()
+    content = np.random.default_rng(0).standard_normal((N_ITEMS, 4)).astype(np.float32)
+    content[1] = content[0]
+    both = {"items": "both"}, {"items": "id"}, {"items": "content"}
+    for options in both:
+        model = Transformer(TransformerConfig.model_validate(SMALL | options))
+        model.fit(TrainingData(sequences, N_ITEMS, content))
+        vectors = model.item_vectors()
+        # Two items of the same content are one where content is all there is.
+        assert np.allclose(vectors[0], vectors[1]) == (options["items"] == "content")
+    with pytest.raises(ModelError, match="no content vectors"):
+        Transformer(TransformerConfig.model_validate(SMALL | {"items": "content"})).fit(
+            TrainingData(sequences, N_ITEMS)
+        )
+
+
+def test_weights_of_events_are_those_of_their_losses() -> None:
+    sequences = histories()
+    weights = np.ones(len(sequences.items), dtype=np.float32)
+    weighted = TrainingData(Sequences(sequences.items, sequences.offsets, weights), N_ITEMS)
+    plain, alike = (Transformer(TransformerConfig.model_validate(SMALL | {"is_weighted": True})) for _ in range(2))
+    plain.fit(TrainingData(sequences, N_ITEMS))
+    alike.fit(weighted)
+    states_equal(plain, alike)
+    # Of an event that counts almost nothing, almost nothing is learnt: item 5 is hardly ever recommended after 4.
+    weights[sequences.items == 5] = 1e-6
+    less = Transformer(TransformerConfig.model_validate(SMALL | {"is_weighted": True, "epochs": 12}))
+    less.fit(TrainingData(Sequences(sequences.items, sequences.offsets, weights), N_ITEMS))
+    full = Transformer(TransformerConfig.model_validate(SMALL | {"epochs": 12}))
+    full.fit(TrainingData(sequences, N_ITEMS))
+    asked, everything = Sequences.from_lists([[3, 4]]), np.arange(N_ITEMS)[None]
+    assert full.score(asked, everything)[0].argmax() == 5
+    assert less.score(asked, everything)[0].argmax() != 5

@@ -1,0 +1,91 @@
+"""A transformer in both directions that fills in masked items, served by inner product."""
+
+from collections.abc import Iterator
+from typing import cast
+
+import numpy as np
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from workers.models.attention import MASKED, PADDING, BidirectionalNetwork
+from workers.models.base import Sequences
+from workers.models.batching import Batch
+from workers.models.sequence import SequenceConfig, SequenceModel
+
+
+class Bert4RecConfig(SequenceConfig):
+    """Hyperparameters of BERT4Rec."""
+
+    n_layers: int = Field(2, ge=1)
+    """Number of attention blocks."""
+    n_heads: int = Field(2, ge=1)
+    """Attention heads in each block; ``dim`` is a multiple of it."""
+    masked: float = Field(0.2, gt=0, lt=1)
+    """Share of the items of a window that are masked."""
+    only_last: float = Field(0.1, ge=0, le=1)
+    """Share of the windows in which the last item alone is masked, as when the model is asked."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "Bert4RecConfig":
+        if self.dim % self.n_heads:
+            raise ValueError(f"dim ({self.dim}) must be a multiple of n_heads ({self.n_heads})")
+        return self
+
+
+class Bert4Rec(SequenceModel):
+    """Masked-item prediction by self-attention in both directions.
+
+    ``u = LayerNorm(blocks(e[i_1], …, e[i_n], m))[n + 1]``, ``score(u, j) = u · v_j``, where ``m`` is the learned vector
+    of the mask and the item vectors are those of :class:`SequenceModel`. In training some items of a window are
+    replaced by the mask, and the loss is that of the softmax at these places; attention has a learned bias per head and
+    signed distance.
+
+    References:
+        Sun et al., BERT4Rec, CIKM 2019. Petrov and Macdonald, A Systematic Review and Replicability Study of BERT4Rec,
+        RecSys 2022 (how long it has to be trained).
+    """
+
+    name = "bert4rec"
+    Config = Bert4RecConfig
+
+    def new_network(self) -> BidirectionalNetwork:
+        """Attention blocks with fresh weights."""
+        c = cast(Bert4RecConfig, self.config)
+        # One place more than is read: the mask that asks for the next item.
+        return BidirectionalNetwork(
+            dim=c.dim, n_layers=c.n_layers, n_heads=c.n_heads, max_length=c.max_length + 1, dropout=c.dropout
+        )
+
+    def training_batches(self, sequences: Sequences, rng: np.random.Generator) -> Iterator[Batch]:
+        """The windows of an epoch, some of their items masked; targets are those items."""
+        c = cast(Bert4RecConfig, self.config)
+        for batch in super().training_batches(sequences, rng):
+            n_rows, length = batch.inputs.shape
+            # A window is its inputs and the item that followed the last of them.
+            lengths = batch.lengths + 1
+            items = np.zeros((n_rows, length + 1), dtype=np.int64)
+            items[:, 0] = batch.inputs[:, 0]
+            items[:, 1:] = batch.targets
+            places = np.arange(length + 1)
+            is_there = places < lengths[:, None]
+            is_last = places == lengths[:, None] - 1
+            is_masked = is_there & (rng.random(items.shape) < c.masked)
+            # A window without a mask would teach nothing.
+            is_asked = (rng.random(n_rows) < c.only_last) | ~is_masked.any(axis=1)
+            is_masked = np.where(is_asked[:, None], is_last, is_masked)
+            weights = None
+            if batch.weights is not None:
+                # The first item of a window is nobody's target elsewhere, and its weight is not read.
+                weights = np.concatenate([np.ones((n_rows, 1), np.float32), batch.weights], axis=1)
+            inputs = np.where(is_there, np.where(is_masked, MASKED, items), PADDING)
+            yield Batch(batch.rows, inputs, np.where(is_masked, items, -1), lengths, weights)
+
+    def last_states(self, batch: Batch, inputs: Tensor) -> Tensor:
+        """The state of a mask behind the newest item of each row, shape ``(n_rows, dim)``."""
+        n_rows, length = batch.inputs.shape
+        asked = np.full((n_rows, length + 1), PADDING, dtype=np.int64)
+        asked[:, :length] = np.where(np.arange(length) < batch.lengths[:, None], batch.inputs, PADDING)
+        asked[np.arange(n_rows), batch.lengths] = MASKED
+        states = self._network(torch.from_numpy(asked).to(inputs.device), inputs)
+        return states[torch.arange(n_rows), torch.from_numpy(batch.lengths).to(inputs.device)]

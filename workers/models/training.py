@@ -1,0 +1,315 @@
+"""The training loop of all models that learn by gradients.
+
+Weights are averaged over the last steps, the average is what is evaluated and kept. With a validation measure training
+stops when it no longer rises, and the best epoch is kept; without one it runs all epochs. Every epoch ends with a
+checkpoint, from which a training that was killed goes on as if nothing had happened. Under ``torchrun`` each process
+computes a share of every batch and all make the same step, the one that a single process would make.
+"""
+
+import hashlib
+import json
+import logging
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any, Generic, Literal, Protocol, Self, TypeVar
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, distributed, nn
+from torch.optim.swa_utils import AveragedModel
+
+from recsql.errors import ModelError
+from workers.models.base import ModelConfig, TrainingOptions
+
+_log = logging.getLogger(__name__)
+
+# While training is young, the average reaches back over a quarter of the steps so far.
+_AVERAGE_LAG = 4
+
+
+class TrainingConfig(ModelConfig):
+    """Hyperparameters of the loop."""
+
+    learning_rate: float = Field(0.003, gt=0)
+    """Step of AdamW after the warm-up."""
+    warmup_steps: int = Field(50, ge=0)
+    """Steps over which the learning rate rises to its full height."""
+    decay: Literal["none", "cosine"] = "none"
+    """How the learning rate falls from epoch to epoch: not at all, where averaged weights take the place of a schedule,
+    or along half a cosine that ends at 0 after ``epochs``."""
+    weight_decay: float = Field(0.1, ge=0)
+    """Decoupled weight decay of all matrices."""
+    clip: float = Field(1.0, gt=0)
+    """Largest norm of a step's gradient."""
+    average: float = Field(0.995, ge=0, lt=1)
+    """Decay, per step, of the moving average of the weights, which is what is evaluated and kept; 0 for none."""
+    adversarial: float = Field(0.0, ge=0)
+    """Norm of the change of the item vectors, the worst one to first order, that each step is trained against as well
+    (He et al., Adversarial Personalized Ranking, SIGIR 2018); 0 for none. Twice the time."""
+    epochs: int = Field(18, ge=1)
+    """Passes over the data: at most so many with targets to stop by, exactly so many without."""
+    patience: int = Field(5, ge=1)
+    """Epochs without a better NDCG@10 after which training stops."""
+
+
+class Shareable(Protocol):
+    """A batch that several processes can share out."""
+
+    def share(self, rank: int, n_shares: int) -> Self:
+        """One of ``n_shares`` parts, which together are all of it; may be empty."""
+        ...
+
+
+B = TypeVar("B", bound=Shareable)
+
+
+@dataclass
+class Task(Generic[B]):
+    """What is to be trained.
+
+    Attributes:
+        module: holds all parameters that are learnt.
+        batches: the batches of one epoch, drawn with the generator that it is given.
+        loss: sum of the losses of a batch's places, and the sum of their weights, by which it will be divided.
+        validate: NDCG@10 of a module of that kind; None where nothing is held out.
+        disturbed: the parameters that adversarial training changes.
+    """
+
+    module: nn.Module
+    batches: Callable[[np.random.Generator], Iterator[B]]
+    loss: Callable[[nn.Module, B, np.random.Generator], tuple[Tensor, float]]
+    validate: Callable[[nn.Module], float] | None = None
+    disturbed: list[nn.Parameter] = field(default_factory=list)
+
+
+def train(
+    task: Task[B], config: TrainingConfig, options: TrainingOptions, fingerprint: str
+) -> tuple[nn.Module, dict[str, float]]:
+    """Train a module.
+
+    Args:
+        task: what; its module is trained in place.
+        config: how.
+        options: seed, device, progress, checkpoint and curves.
+        fingerprint: of data and configuration: a checkpoint of another training is not gone on with.
+
+    Returns:
+        The module with the kept weights, and what was measured: ``epochs`` and ``loss`` of the kept epoch, ``ndcg@10``
+        with validation, ``seconds``.
+
+    Raises:
+        ModelError: the loss is no longer a number. The checkpoint then is of the epoch before.
+    """
+    started = time.perf_counter()
+    state = _State(task.module, config, options)
+    if options.checkpoint is not None and state.resume(options.checkpoint, fingerprint):
+        _log.info("training goes on", extra={"epoch": state.epoch})
+    with _curves(options.curves) as draw:
+        while state.epoch < config.epochs and not state.is_stalled:
+            mean_loss = state.run_epoch(task)
+            if not math.isfinite(mean_loss):
+                raise ModelError(
+                    f"training diverged: the loss of epoch {state.epoch} is {mean_loss}; "
+                    f"lower learning_rate (now {config.learning_rate:g}) and train again"
+                )
+            measured = {"epochs": float(state.epoch), "loss": mean_loss}
+            if task.validate is not None:
+                measured["ndcg@10"] = task.validate(state.averaged.module)
+            state.judge(measured)
+            draw(state.epoch, measured | {"learning_rate": state.optimizer.param_groups[0]["lr"]})
+            told = ", ".join(f"{name} {value:.4f}" for name, value in measured.items() if name != "epochs")
+            options.progress(state.epoch, config.epochs, told)
+            _log.info("epoch trained", extra=measured)
+            if options.checkpoint is not None and _rank() == 0:
+                state.save(options.checkpoint, fingerprint)
+    task.module.load_state_dict(state.kept)
+    return task.module, {**state.best, "seconds": time.perf_counter() - started}
+
+
+def fingerprint_of(config: ModelConfig, options: TrainingOptions, arrays: Mapping[str, np.ndarray | None]) -> str:
+    """A digest of everything that decides a training's outcome."""
+    digest = hashlib.sha256(json.dumps([config.model_dump(mode="json"), options.seed], sort_keys=True).encode())
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name} {None if array is None else (array.dtype.str, array.shape)}".encode())
+        digest.update(b"" if array is None else np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+class _State:
+    """Everything that changes while a module is trained."""
+
+    def __init__(self, module: nn.Module, config: TrainingConfig, options: TrainingOptions) -> None:
+        self.module = module
+        self.config = config
+        self.device = torch.device(options.device)
+        self.rng = np.random.default_rng(options.seed)
+        self.averaged = AveragedModel(module, avg_fn=self._average)
+        self.optimizer = _new_optimizer(module, config)
+        self.epoch = 0
+        self.step = 0
+        self.best: dict[str, float] = {"epochs": 0.0, "loss": 0.0}
+        self.kept: dict[str, Any] = {}
+
+    @property
+    def is_stalled(self) -> bool:
+        """Whether the last epochs were no better than the best one."""
+        return self.epoch - self.best["epochs"] >= self.config.patience and bool(self.kept)
+
+    def run_epoch(self, task: Task[B]) -> float:
+        """One pass over the data; the mean loss."""
+        self.epoch += 1
+        self.module.train()
+        total, n_places = torch.zeros((), device=self.device), 0.0
+        for batch in task.batches(self.rng):
+            loss, weight = self._take_step(task, batch)
+            total += loss
+            n_places += weight
+        return float(total) / max(n_places, 1e-12)
+
+    def judge(self, measured: dict[str, float]) -> None:
+        """Keep the averaged weights if they are the best so far, or if nothing says which are."""
+        if "ndcg@10" not in measured or not self.kept or measured["ndcg@10"] > self.best["ndcg@10"]:
+            self.best = measured
+            self.kept = {name: value.clone() for name, value in self.averaged.module.state_dict().items()}
+
+    def _take_step(self, task: Task[B], batch: B) -> tuple[Tensor, float]:
+        """One step of the optimizer; the batch's summed loss and weight over all processes."""
+        self.step += 1
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.learning_rate * self._rate()
+        part = batch.share(_rank(), _world_size())
+        self.optimizer.zero_grad()
+        loss, weight = self._backward(task, part)
+        if self.config.adversarial and task.disturbed:
+            with self._disturbed(task.disturbed):
+                self._backward(task, part)
+        sums = torch.stack([loss.detach(), torch.tensor(weight, device=self.device)])
+        if _world_size() > 1:
+            distributed.all_reduce(sums)
+            for parameter in self.module.parameters():
+                parameter.grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+                distributed.all_reduce(parameter.grad)
+        whole = float(sums[1])
+        for parameter in self.module.parameters():
+            if parameter.grad is not None:
+                parameter.grad /= max(whole, 1e-12)
+        nn.utils.clip_grad_norm_(self.module.parameters(), self.config.clip)
+        self.optimizer.step()
+        self.averaged.update_parameters(self.module)
+        return sums[0], whole
+
+    def _backward(self, task: Task[B], batch: B) -> tuple[Tensor, float]:
+        with torch.autocast("cuda", dtype=torch.bfloat16, enabled=self.device.type == "cuda"):
+            loss, weight = task.loss(self.module, batch, self.rng)
+        if loss.requires_grad:
+            loss.backward()
+        return loss, weight
+
+    @contextmanager
+    def _disturbed(self, parameters: list[nn.Parameter]) -> Iterator[None]:
+        """The parameters moved along their gradient, together by the norm ``adversarial``."""
+        gradients = [torch.zeros_like(p) if p.grad is None else p.grad.clone() for p in parameters]
+        if _world_size() > 1:
+            for gradient in gradients:
+                distributed.all_reduce(gradient)
+        before = [parameter.detach().clone() for parameter in parameters]
+        norm = torch.cat([gradient.flatten() for gradient in gradients]).norm().clamp(min=1e-12)
+        with torch.no_grad():
+            for parameter, gradient in zip(parameters, gradients, strict=True):
+                parameter += self.config.adversarial * gradient / norm
+        yield
+        with torch.no_grad():
+            for parameter, kept in zip(parameters, before, strict=True):
+                parameter.copy_(kept)
+
+    def _rate(self) -> float:
+        """The share of the full learning rate that this step takes."""
+        rising = min(1.0, self.step / self.config.warmup_steps) if self.config.warmup_steps else 1.0
+        if self.config.decay == "none":
+            return rising
+        return rising * (1 + math.cos(math.pi * (self.epoch - 1) / self.config.epochs)) / 2
+
+    def _average(self, average: Tensor, new: Tensor, n: Tensor | int) -> Tensor:
+        return average.lerp(new, 1 - min(self.config.average, float(n) / (float(n) + _AVERAGE_LAG)))
+
+    def save(self, path: Path, fingerprint: str) -> None:
+        """Write the checkpoint, so that a crash while writing leaves the one before."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content = {
+            "fingerprint": fingerprint,
+            "progress": json.dumps([self.epoch, self.step, self.best, self.rng.bit_generator.state]),
+            "module": self.module.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "kept": self.kept,
+            "random": torch.get_rng_state(),
+            "cuda_random": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
+        }
+        fresh = path.with_name(f"{path.name}.new")
+        with fresh.open("wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+
+    def resume(self, path: Path, fingerprint: str) -> bool:
+        """Go on from a checkpoint, if there is one of this very training; whether there was."""
+        if not path.exists():
+            return False
+        try:
+            content = torch.load(path, map_location=self.device, weights_only=True)
+            if content["fingerprint"] != fingerprint:
+                return False
+            self.epoch, self.step, self.best, random = json.loads(content["progress"])
+            self.module.load_state_dict(content["module"])
+            self.averaged.load_state_dict(content["averaged"])
+            self.optimizer.load_state_dict(content["optimizer"])
+        except (OSError, RuntimeError, KeyError, TypeError, ValueError, UnpicklingError) as error:
+            raise ModelError(f"the checkpoint {path} cannot be read ({error}); delete it and train again") from error
+        self.kept = content["kept"]
+        self.rng.bit_generator.state = random
+        torch.set_rng_state(content["random"].cpu())
+        if content["cuda_random"] is not None:
+            torch.cuda.set_rng_state(content["cuda_random"].cpu(), self.device)
+        return True
+
+
+def _new_optimizer(module: nn.Module, config: TrainingConfig) -> torch.optim.AdamW:
+    matrices = [weight for weight in module.parameters() if weight.dim() > 1]
+    vectors = [weight for weight in module.parameters() if weight.dim() <= 1]
+    groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98), fused=True)
+
+
+def _rank() -> int:
+    return distributed.get_rank() if distributed.is_initialized() else 0
+
+
+def _world_size() -> int:
+    return distributed.get_world_size() if distributed.is_initialized() else 1
+
+
+@contextmanager
+def _curves(folder: Path | None) -> Iterator[Callable[[int, Mapping[str, float]], None]]:
+    """Writes figures of an epoch where a folder is given, by the first process alone."""
+    if folder is None or _rank():
+        yield lambda epoch, figures: None
+        return
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise ModelError("curves need TensorBoard: pip install 'recsql[curves]', or train without them") from error
+    with SummaryWriter(str(folder)) as writer:
+
+        def draw(epoch: int, figures: Mapping[str, float]) -> None:
+            for name, value in figures.items():
+                writer.add_scalar(name, value, epoch)
+
+        yield draw
