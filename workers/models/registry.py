@@ -20,10 +20,14 @@ from workers.models.base import Model
 FORMAT_VERSION = 1
 
 MODELS: dict[str, str] = {
+    "als": "workers.models.als:Als",
+    "bpr": "workers.models.bpr:Bpr",
     "ease": "workers.models.ease:Ease",
     "ease_whole": "workers.models.ease:EaseWhole",
+    "neumf": "workers.models.neumf:NeuMf",
     "slit": "workers.models.slit:Slit",
     "transformer": "workers.models.transformer:Transformer",
+    "two_tower": "workers.models.two_tower:TwoTower",
 }
 """Where each model is; as text, so that torch is imported only with a model that needs it."""
 

@@ -15,6 +15,7 @@ from recsql.errors import ModelError
 from workers.models.attention import ItemTables, Network, full_softmax_loss, sampled_softmax_loss
 from workers.models.base import FloatArray, IntArray, Model, ModelConfig, Sequences, TrainingData, TrainingOptions
 from workers.models.batching import Batch, NegativeSampler, history_batches, known_histories, training_batches
+from workers.models.content import clean_content
 from workers.models.validation import ndcg_at_10
 
 _log = logging.getLogger(__name__)
@@ -121,7 +122,7 @@ class Transformer(Model):
         rng = np.random.default_rng(options.seed)
         sequences = known_histories(data.sequences, data.n_items)
         counts = np.bincount(sequences.items, minlength=data.n_items)
-        tables = ItemTables(torch.from_numpy(_clean_content(data)), torch.from_numpy(counts > 0), config.dim)
+        tables = ItemTables(torch.from_numpy(clean_content(data)), torch.from_numpy(counts > 0), config.dim)
         trained = _Trained(self._new_network(), tables).to(device)
         averaged = AveragedModel(
             trained,
@@ -262,18 +263,3 @@ def _batch_loss(trained: _Trained, batch: Batch, draw: NegativeSampler | None) -
         return full_softmax_loss(states, outputs, targets, trained.tables.is_seen), len(targets)
     negatives, log_expected = (torch.from_numpy(array).to(device) for array in draw())
     return sampled_softmax_loss(states, outputs, targets, negatives, log_expected), len(targets)
-
-
-def _clean_content(data: TrainingData) -> FloatArray:
-    """Content less its mean, of norm 1 on average; 0 for items without. Width 0 if there is no content at all."""
-    if data.content is None:
-        return np.zeros((data.n_items, 0), dtype=np.float32)
-    if len(data.content) != data.n_items:
-        raise ModelError(f"there are {len(data.content)} content vectors for {data.n_items} items; pass one an item")
-    has_content = np.isfinite(data.content).all(axis=1)
-    content = np.zeros(data.content.shape, dtype=np.float32)
-    if has_content.any():
-        present = data.content[has_content]
-        centred = present - present.mean(axis=0)
-        content[has_content] = centred / (np.sqrt((centred**2).sum(axis=1).mean()) or 1)
-    return content
