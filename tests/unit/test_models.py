@@ -16,7 +16,7 @@ from workers.models.validation import ndcg_at_10
 
 N_ITEMS = 20
 SMALL: dict[str, dict[str, Any]] = {
-    "als": {"factors": 4},
+    "als": {"factors": 2, "alpha": 5.0},
     "bpr": {"factors": 4},
     "ease": {"lambda_": 10.0},
     "ease_whole": {"lambda_": 10.0},
