@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, distributed, multiprocessing, nn
+from torch import Tensor, distributed, nn
+from torch.multiprocessing.spawn import spawn
 
 from recsql.errors import ModelError
 from workers.models.base import Sequences, TrainingData, TrainingOptions
@@ -98,7 +99,12 @@ def test_loss_that_is_no_number_leaves_the_checkpoint_before(tmp_path: Path) -> 
 
     line = Line([1.0, 1.0, math.nan])
     with pytest.raises(ModelError, match="epoch 3 is nan"):
-        train(line.task(), TrainingConfig(epochs=5), TrainingOptions(checkpoint=checkpoint, progress=note), "line")
+        train(
+            line.task(),
+            TrainingConfig.model_validate({"epochs": 5}),
+            TrainingOptions(checkpoint=checkpoint, progress=note),
+            "line",
+        )
     # Told of epochs 1 and 2, and what the file held after epoch 1 is not what it holds now.
     assert len(seen) == 2
     assert seen[1]
@@ -124,7 +130,9 @@ class Line:
 def test_training_keeps_the_best_epoch_and_stops_when_it_no_longer_gets_better() -> None:
     values = iter([0.1, 0.3, 0.2, 0.25, 0.29, 0.9])
     line = Line([1.0] * 6)
-    config = TrainingConfig(epochs=6, patience=3, average=0, warmup_steps=0, weight_decay=0, learning_rate=0.5)
+    config = TrainingConfig.model_validate(
+        {"epochs": 6, "patience": 3, "average": 0, "warmup_steps": 0, "weight_decay": 0, "learning_rate": 0.5}
+    )
     module, measured = train(line.task(lambda module: next(values)), config, TrainingOptions(), "line")
     # Epoch 2 is the best of the first five; three without a better one follow it. The 0.9 is never seen.
     assert measured["epochs"] == 2
@@ -140,8 +148,16 @@ def test_training_keeps_the_best_epoch_and_stops_when_it_no_longer_gets_better()
 def test_learning_rate_warms_up_and_decays(tmp_path: Path) -> None:
     line = Line([1.0] * 4)
     line.module.load_state_dict({"weight": torch.zeros(1, 1)})
-    config = TrainingConfig(
-        epochs=4, average=0, warmup_steps=2, decay="cosine", weight_decay=0, learning_rate=1.0, clip=1e9
+    config = TrainingConfig.model_validate(
+        {
+            "epochs": 4,
+            "average": 0,
+            "warmup_steps": 2,
+            "decay": "cosine",
+            "weight_decay": 0,
+            "learning_rate": 1.0,
+            "clip": 1e9,
+        }
     )
     module, _ = train(line.task(), config, TrainingOptions(), "line")
     # Half a step, then (1 + cos(π k / 4)) / 2 of a step for k = 1, 2, 3: 0.8536, 0.5, 0.1464. Together 2.
@@ -164,7 +180,9 @@ def test_adversarial_training_adds_the_loss_of_the_worst_change() -> None:
     square = Square()
     one = np.zeros((1, 1), dtype=np.int64)
     task = Task(square, lambda rng: iter([Batch(one[0], one, one, one[0])]), loss, None, [square.x])
-    config = TrainingConfig(epochs=1, average=0, warmup_steps=0, weight_decay=0, learning_rate=1e-9, adversarial=0.5)
+    config = TrainingConfig.model_validate(
+        {"epochs": 1, "average": 0, "warmup_steps": 0, "weight_decay": 0, "learning_rate": 1e-9, "adversarial": 0.5}
+    )
     module, _ = train(task, config, TrainingOptions(), "square")
     # The gradient at (3, 4) is (3, 4), of norm 5: half a unit along it is (0.3, 0.4). Then it is taken back.
     torch.testing.assert_close(seen[1], torch.tensor([3.3, 4.4]))
@@ -183,7 +201,7 @@ def _train_as_one_of_two(rank: int, folder: str, adversarial: float) -> None:
 @pytest.mark.parametrize("adversarial", [0.0, 0.1])
 def test_two_processes_learn_what_one_does(tmp_path: Path, adversarial: float) -> None:
     # Dropout is off: each process would drop what it likes.
-    multiprocessing.start_processes(_train_as_one_of_two, (str(tmp_path), adversarial), nprocs=2, start_method="spawn")
+    spawn(_train_as_one_of_two, (str(tmp_path), adversarial), nprocs=2)
     alone = Transformer(TransformerConfig.model_validate(SMALL | {"dropout": 0.0, "adversarial": adversarial}))
     alone.fit(data())
     with np.load(tmp_path / "rank0.npz") as first, np.load(tmp_path / "rank1.npz") as second:

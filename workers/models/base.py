@@ -61,6 +61,10 @@ class Sequences:
         """How much each interaction counts, of the shape of ``items``."""
         return np.ones(len(self.items), dtype=np.float32) if self.weights is None else self.weights
 
+    def arrays(self) -> dict[str, np.ndarray | None]:
+        """All of it by name, as a digest reads it."""
+        return {"items": self.items, "offsets": self.offsets, "weights": self.weights}
+
     def take(self, users: IntArray) -> "Sequences":
         """Some users' sequences, shape ``(n_taken,)`` of user rows; -1 gives an empty one."""
         starts = np.where(users < 0, 0, self.offsets[users])

@@ -14,11 +14,11 @@ from workers.models.base import FloatArray, IntArray, Model, ModelConfig, Sequen
 from workers.models.batching import Batch, NegativeSampler, history_batches, known_histories, training_batches
 from workers.models.item_tables import ItemParts, ItemTables, clean_content
 from workers.models.losses import full_softmax_loss, gbce_loss, sampled_softmax_loss
-from workers.models.training import Task, TrainingConfig, fingerprint_of, train
+from workers.models.training import Task, TrainingConfig, fingerprint_of, seeded, train
 from workers.models.validation import ndcg_at_10
+from workers.models.vectors import inner_products
 
 _INFERENCE_TOKENS = 8192
-_USERS_AT_ONCE = 256
 
 
 class SequenceConfig(TrainingConfig):
@@ -155,8 +155,7 @@ class SequenceModel(Model):
             ModelError: if the loss is no longer a number, or ``data.content`` has another number of items.
         """
         options = options or TrainingOptions()
-        with torch.random.fork_rng(devices=None if options.device.startswith("cuda") else []):
-            torch.manual_seed(options.seed)
+        with seeded(options):
             return self._train(data, options)
 
     def _train(self, data: TrainingData, options: TrainingOptions) -> dict[str, float]:
@@ -173,13 +172,7 @@ class SequenceModel(Model):
             assert targets is not None
             return ndcg_at_10(lambda rows: users[rows] @ self._outputs.T, sequences, targets)
 
-        arrays = {
-            "items": sequences.items,
-            "offsets": sequences.offsets,
-            "weights": sequences.weights,
-            "content": content,
-            "targets": targets,
-        }
+        arrays = {**sequences.arrays(), "content": content, "targets": targets}
         best, measured = train(
             Task(
                 trained,
@@ -197,16 +190,7 @@ class SequenceModel(Model):
 
     def score(self, histories: Sequences, items: IntArray) -> FloatArray:
         """Inner products of user and item vectors, shape ``(n_users, n_candidates)``; see :meth:`Model.score`."""
-        users = self.user_vectors(histories)
-        scores = np.full(items.shape, np.nan, dtype=np.float32)
-        for begin in range(0, len(users), _USERS_AT_ONCE):
-            chunk = slice(begin, begin + _USERS_AT_ONCE)
-            known = (items[chunk] >= 0) & (items[chunk] < len(self._outputs))
-            if known.any():
-                vectors = self._outputs[np.where(known, items[chunk], 0)]
-                # Not a matrix product: that would round differently with the place of a candidate.
-                scores[chunk] = np.where(known, np.einsum("ud,ucd->uc", users[chunk], vectors), np.nan)
-        return scores
+        return inner_products(self.user_vectors(histories), self._outputs, items)
 
     def item_vectors(self) -> FloatArray:
         """Shape ``(n_items, dim)``; rows of NaN for items that have neither content nor an event in training."""

@@ -133,6 +133,14 @@ def train(
     return task.module, {**state.best, "seconds": time.perf_counter() - started}
 
 
+@contextmanager
+def seeded(options: TrainingOptions) -> Iterator[None]:
+    """Everything random inside follows the seed, and nothing outside is changed by it."""
+    with torch.random.fork_rng(devices=None if options.device.startswith("cuda") else []):
+        torch.manual_seed(options.seed)
+        yield
+
+
 def fingerprint_of(config: ModelConfig, options: TrainingOptions, arrays: Mapping[str, np.ndarray | None]) -> str:
     """A digest of everything that decides a training's outcome."""
     digest = hashlib.sha256(json.dumps([config.model_dump(mode="json"), options.seed], sort_keys=True).encode())
