@@ -17,14 +17,18 @@ from workers.models.validation import ndcg_at_10
 N_ITEMS = 20
 SEQUENCE = {"dim": 16, "max_length": 8, "learning_rate": 0.01, "epochs": 40, "patience": 40, "batch_tokens": 256}
 SMALL: dict[str, dict[str, Any]] = {
+    "als": {"factors": 4},
+    "bpr": {"factors": 4},
     "ease": {"lambda_": 10.0},
     "ease_whole": {"lambda_": 10.0},
+    "neumf": {"dim": 8, "layers": (16, 8), "learning_rate": 0.01, "epochs": 20, "batch_size": 64},
     "slit": {"ridge": (10.0, 10.0)},
     "transformer": {"dim": 16, "max_length": 8, "learning_rate": 0.01, "epochs": 12, "batch_tokens": 256},
     "gru4rec": {**SEQUENCE, "hidden_dim": 16},
     "joint": {"dim": 16, "max_length": 8, "learning_rate": 0.01, "epochs": 12, "batch_tokens": 256, "n_negatives": 8},
     "nextitnet": {**SEQUENCE, "kernel_size": 2, "dilations": (1,), "dropout": 0.0},
     "bert4rec": {**SEQUENCE, "masked": 0.4},
+    "two_tower": {"dim": 16, "hidden": 16, "learning_rate": 0.01, "epochs": 20, "batch_size": 64, "n_negatives": 16},
 }
 
 
@@ -155,7 +159,7 @@ def test_model_refuses_an_array_that_is_missing_or_of_wrong_shape(fitted: Model)
     [([], 0), ([[], []], 0), ([], 3), ([[0], [1]], 3), ([[0, 1, 2], [2], []], 3), ([[0, 0, 1], [0, 1, 1]], 2)],
 )
 def test_model_survives_tiny_data(name: str, histories: list[list[int]], n_items: int) -> None:
-    model = new_model(name, **({"epochs": 2} if name == "transformer" else {}))
+    model = new_model(name, **({"epochs": 2} if "epochs" in SMALL[name] else {}))
     sequences = Sequences.from_lists(histories)
     measured = model.fit(TrainingData(sequences, n_items, targets=np.full(len(histories), n_items - 1)))
     assert all(math.isfinite(value) for value in measured.values())

@@ -20,14 +20,18 @@ from workers.models.base import Model
 FORMAT_VERSION = 1
 
 MODELS: dict[str, str] = {
+    "als": "workers.models.als:Als",
     "bert4rec": "workers.models.bert4rec:Bert4Rec",
+    "bpr": "workers.models.bpr:Bpr",
     "ease": "workers.models.ease:Ease",
     "ease_whole": "workers.models.ease:EaseWhole",
-    "joint": "workers.models.joint:Joint",
     "gru4rec": "workers.models.gru4rec:Gru4Rec",
+    "joint": "workers.models.joint:Joint",
+    "neumf": "workers.models.neumf:NeuMf",
     "nextitnet": "workers.models.nextitnet:NextItNet",
     "slit": "workers.models.slit:Slit",
     "transformer": "workers.models.transformer:Transformer",
+    "two_tower": "workers.models.two_tower:TwoTower",
 }
 """Where each model is; as text, so that torch is imported only with a model that needs it."""
 

@@ -1,0 +1,71 @@
+"""Matrix factorisation by Bayesian personalised ranking."""
+
+from typing import cast
+
+import numpy as np
+from pydantic import Field
+from scipy.sparse import csr_matrix
+
+from workers.models.base import FloatArray, TrainingOptions
+from workers.models.factors import Factors, FactorsConfig, least_squares, new_factorisation, run_factorisation
+
+
+class BprConfig(FactorsConfig):
+    """Hyperparameters of Bayesian personalised ranking."""
+
+    epochs: int = Field(100, ge=1)
+    """Passes over the data, always as many: nothing stops them early."""
+    learning_rate: float = Field(0.05, gt=0)
+    """Step of stochastic gradient descent."""
+    regularization: float = Field(0.01, ge=0)
+    """Penalty on the squared length of each vector, and on the biases, at each step."""
+    fold_in_alpha: float = Field(5.0, gt=0)
+    """Confidence in an event of weight 1 when a user is folded in, where what did not happen has 1."""
+    fold_in_regularization: float = Field(1.0, gt=0)
+    """Penalty on the squared length of a user's vector when it is folded in."""
+
+
+class Bpr(Factors):
+    """Matrix factorisation that ranks what a user had above what they had not.
+
+    Over random triples of a user ``u``, an item ``i`` that they had and an item ``j`` that they had not, drawn by
+    popularity, training descends on::
+
+        -ln σ(s_ui - s_uj) + regularization (|x_u|² + |y_i|² + |y_j|² + b_i² + b_j²) / 2        s_uj = x_u · y_j + b_j
+
+    Item vectors are ``[y_j, b_j]`` and user vectors ``[x_u, 1]``, shapes ``(n_items, factors + 1)`` and ``(n_users,
+    factors + 1)``, so that their inner product is the score.
+    """
+
+    name = "bpr"
+    Config = BprConfig
+
+    @property
+    def width(self) -> int:
+        """Dimensions of a vector, the bias among them."""
+        return super().width + 1
+
+    def learn(self, interactions: csr_matrix, options: TrainingOptions) -> FloatArray:
+        """Factorise by ``implicit``."""
+        config = cast(BprConfig, self.config)
+        factorisation = new_factorisation(
+            "bpr",
+            "BayesianPersonalizedRanking",
+            factors=config.factors,
+            learning_rate=config.learning_rate,
+            regularization=config.regularization,
+            iterations=config.epochs,
+            # Several threads update the same factors without a lock, so that the seed would not decide the outcome.
+            num_threads=1,
+            random_state=options.seed,
+        )
+        run_factorisation(factorisation, interactions, config.epochs, options)
+        return factorisation.item_factors
+
+    def fold_in(self, interactions: csr_matrix) -> FloatArray:
+        """Least squares against the items as they are, on what the biases leave."""
+        config = cast(BprConfig, self.config)
+        users = least_squares(
+            interactions * config.fold_in_alpha, self._items[:, :-1], config.fold_in_regularization, self._items[:, -1]
+        )
+        return np.concatenate([users, np.ones((len(users), 1), dtype=np.float32)], axis=1)

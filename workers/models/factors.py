@@ -1,0 +1,205 @@
+"""What factorisations by the library ``implicit`` share: items keep their factors, users are folded in."""
+
+import time
+from abc import abstractmethod
+from importlib import import_module
+from typing import Any, cast
+
+import numpy as np
+from pydantic import Field
+from scipy.sparse import csr_matrix
+
+from recsql.errors import ModelError
+from workers.models.base import FloatArray, IntArray, Model, ModelConfig, Sequences, TrainingData, TrainingOptions
+from workers.models.batching import known_histories
+from workers.models.validation import ndcg_at_10
+from workers.models.vectors import histories_with_vectors, inner_products
+
+_NUMBERS_AT_ONCE = 2**22
+
+
+class FactorsConfig(ModelConfig):
+    """What all factorisations have to be told."""
+
+    factors: int = Field(64, ge=1)
+    """Dimensions of the factors of users and items."""
+    epochs: int = Field(20, ge=1)
+    """Passes over the data, always as many: nothing stops them early."""
+
+
+class Factors(Model):
+    """A factorisation of the matrix of users and items, kept as one vector an item.
+
+    Whoever asks is given by a history, never by a row of the training data: a user vector is computed from the history
+    and the item vectors alone (:meth:`fold_in`), so the same history gives the same scores whether it was trained on or
+    not. Item vectors have shape ``(n_items, width)``, rows of NaN for items that had no event in training, which
+    histories are read without. A subclass has ``width``, ``learn`` and ``fold_in``.
+    """
+
+    def __init__(self, config: ModelConfig | None = None) -> None:
+        super().__init__(config)
+        self._items: FloatArray = np.zeros((0, self.width), dtype=np.float32)
+
+    @property
+    def width(self) -> int:
+        """Dimensions of a vector."""
+        return cast(FactorsConfig, self.config).factors
+
+    @abstractmethod
+    def learn(self, interactions: csr_matrix, options: TrainingOptions) -> FloatArray:
+        """Item vectors, shape ``(n_items, width)``.
+
+        Args:
+            interactions: summed weights of events, shape ``(n_users, n_items)``, at least one.
+            options: seed and progress.
+        """
+
+    @abstractmethod
+    def fold_in(self, interactions: csr_matrix) -> FloatArray:
+        """User vectors, shape ``(n_users, width)``, of users with at least one interaction each.
+
+        Args:
+            interactions: summed weights of events, shape ``(n_users, n_items)``.
+        """
+
+    def fit(self, data: TrainingData, options: TrainingOptions | None = None) -> dict[str, float]:
+        """Factorise; content is not used, ``ndcg@10`` is measured if there are targets.
+
+        Raises:
+            ModelError: if ``implicit`` is not installed, or the factors are no longer numbers.
+        """
+        started = time.perf_counter()
+        sequences = known_histories(data.sequences, data.n_items)
+        items = np.full((data.n_items, self.width), np.nan, dtype=np.float32)
+        if len(sequences.items):
+            learned = self.learn(_interactions(sequences, data.n_items), options or TrainingOptions())
+            if not np.isfinite(learned).all():
+                raise ModelError(f"training of {self.name} diverged: raise regularization and train again")
+            is_seen = np.bincount(sequences.items, minlength=data.n_items) > 0
+            items[is_seen] = learned[is_seen]
+        self._items = items
+        measured = {"epochs": float(cast(FactorsConfig, self.config).epochs)}
+        if data.targets is not None:
+            users = self.user_vectors(sequences)
+            measured["ndcg@10"] = ndcg_at_10(lambda rows: users[rows] @ self._items.T, sequences, data.targets)
+        return {**measured, "seconds": time.perf_counter() - started}
+
+    def score(self, histories: Sequences, items: IntArray) -> FloatArray:
+        """Inner products of user and item vectors, shape ``(n_users, n_candidates)``; see :meth:`Model.score`."""
+        return inner_products(self.user_vectors(histories), self._items, items)
+
+    def item_vectors(self) -> FloatArray:
+        """Shape ``(n_items, width)``; rows of NaN for items without an event in training."""
+        return self._items
+
+    def user_vectors(self, histories: Sequences) -> FloatArray:
+        """Shape ``(n_users, width)``; rows of NaN for users without an item that training saw."""
+        users = np.full((histories.n_users, self.width), np.nan, dtype=np.float32)
+        known = histories_with_vectors(histories, self._items)
+        rows = np.flatnonzero(np.diff(known.offsets))
+        if len(rows):
+            users[rows] = self.fold_in(_interactions(known.take(rows), len(self._items)))
+        return users
+
+    def state(self) -> dict[str, np.ndarray]:
+        """``items``: the item vectors, shape ``(n_items, width)``."""
+        return {"items": self._items}
+
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        """Take over what :meth:`state` gave.
+
+        Raises:
+            ModelError: if an array is missing or has a wrong shape.
+        """
+        items = state.get("items")
+        if items is None or items.ndim != 2 or items.shape[1] != self.width:
+            raise ModelError(f"the artifact's items are missing or not {self.width} wide; train this model again")
+        self._items = np.array(items, dtype=np.float32)
+
+
+def least_squares(
+    confidences: csr_matrix, vectors: FloatArray, regularization: float, offsets: FloatArray | None = None
+) -> FloatArray:
+    """User vectors that fit what users had, against item vectors that stay as they are.
+
+    With ``c`` the confidence where a user had an item and else 1, and ``p`` 1 where they had it and else 0::
+
+        x_u = argmin_x Σ_j c_uj (p_uj - o_j - x · y_j)² + regularization |x|²
+            = (Σ_j c_uj y_j y_jᵀ + regularization I)⁻¹ Σ_j c_uj (p_uj - o_j) y_j
+
+    The sums over all items are one matrix and one vector for all users; only what a user had is added for each.
+
+    Args:
+        confidences: shape ``(n_users, n_items)``, above 0 where a user had an item, no place twice.
+        vectors: item vectors ``y``, shape ``(n_items, dim)``, rows of NaN for items that take no part.
+        regularization: above 0.
+        offsets: what an item scores for everybody, ``o``, shape ``(n_items,)``; None for 0.
+
+    Returns:
+        Shape ``(n_users, dim)``; 0 for users without an item.
+    """
+    items = np.nan_to_num(vectors)
+    shared = np.zeros(len(items), dtype=np.float32) if offsets is None else np.nan_to_num(offsets)
+    dim = items.shape[1]
+    gram = (items.T @ items).astype(np.float64) + regularization * np.eye(dim)
+    everywhere = -(items.T @ shared).astype(np.float64)
+    users = np.zeros((confidences.shape[0], dim), dtype=np.float32)
+    starts, lengths = confidences.indptr[:-1], np.diff(confidences.indptr)
+    # Users of similar length together: they are padded to the longest.
+    order = np.argsort(-lengths, kind="stable")
+    order = order[lengths[order] > 0]
+    begin = 0
+    while begin < len(order):
+        longest = int(lengths[order[begin]])
+        group = order[begin : begin + max(1, _NUMBERS_AT_ONCE // (dim * max(dim, longest)))]
+        begin += len(group)
+        inside = np.arange(longest) < lengths[group, None]
+        at = np.where(inside, starts[group, None] + np.arange(longest), 0)
+        had = confidences.indices[at]
+        counts = np.where(inside, confidences.data[at], 0).astype(np.float64)
+        more = np.where(inside, counts - 1, 0)
+        chosen = items[had].astype(np.float64)
+        left = gram + (chosen * more[:, :, None]).transpose(0, 2, 1) @ chosen
+        right = everywhere + np.einsum("ul,uld->ud", counts - more * shared[had], chosen)
+        users[group] = np.linalg.solve(left, right[:, :, None])[:, :, 0]
+    return users
+
+
+def new_factorisation(module: str, name: str, **options: Any) -> Any:
+    """A model of ``implicit`` on the CPU, not fitted yet.
+
+    Raises:
+        ModelError: if the library is not installed.
+    """
+    try:
+        return getattr(import_module(f"implicit.cpu.{module}"), name)(**options)
+    except ImportError as error:
+        raise ModelError("implicit is not installed: pip install 'recsql[factors]'") from error
+
+
+def run_factorisation(factorisation: Any, interactions: csr_matrix, epochs: int, options: TrainingOptions) -> None:
+    """Fit a model of ``implicit``, with progress.
+
+    Raises:
+        ModelError: if its factors are no longer numbers.
+    """
+    limits = import_module("threadpoolctl").threadpool_limits
+    errors = import_module("implicit.recommender_base")
+
+    def report(epoch: int, seconds: float, *measured: Any) -> None:
+        options.progress(epoch + 1, epochs, "")
+
+    try:
+        # The library runs threads of its own, which those of BLAS would only get in the way of.
+        with limits(1, "blas"):
+            factorisation.fit(interactions, show_progress=False, callback=report)
+    except errors.ModelFitError as error:
+        raise ModelError(f"training diverged: {error}; raise regularization and train again") from error
+
+
+def _interactions(sequences: Sequences, n_items: int) -> csr_matrix:
+    """Weights of events, those of the same user and item summed, shape ``(n_users, n_items)``."""
+    shape = (sequences.n_users, n_items)
+    matrix = csr_matrix((sequences.weight_of_each(), sequences.items, sequences.offsets), shape=shape, copy=True)
+    matrix.sum_duplicates()
+    return matrix

@@ -1,0 +1,274 @@
+"""Neural matrix factorisation, of users who are given by their histories."""
+
+import copy
+from collections.abc import Iterator
+from typing import cast
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from recsql.errors import ModelError
+from workers.models.bags import places_to_predict, recent_bags, sum_bags
+from workers.models.base import FloatArray, IntArray, Model, ModelConfig, Sequences, TrainingData, TrainingOptions
+from workers.models.batching import known_histories
+from workers.models.epochs import EpochsConfig, train_epochs
+from workers.models.item_weights import History
+from workers.models.validation import ndcg_at_10
+from workers.models.vectors import histories_with_vectors
+
+_PAIRS_AT_ONCE = 2**16
+_INIT_STD = 0.1
+
+
+class NeuMfConfig(EpochsConfig):
+    """Hyperparameters of neural matrix factorisation."""
+
+    dim: int = Field(32, ge=1)
+    """Width of a vector in either part; an item has two for itself and two for the histories that it is in."""
+    layers: tuple[int, ...] = Field((64, 32, 16), min_length=1)
+    """Widths of the hidden layers of the MLP."""
+    dropout: float = Field(0.2, ge=0, lt=1)
+    """Probability with which the input of each layer is dropped in training."""
+    history: History = History(decay="harmonic", rate=0.0, length=500)
+    """How far back a user is read, and how much a step back counts."""
+    n_negatives: int = Field(4, ge=1)
+    """Items that the user did not have, drawn for each event alike over all items that anybody had."""
+
+
+class Head(nn.Module):
+    """What two vectors of a user and two of an item give: the logit of their meeting."""
+
+    def __init__(self, *, dim: int, layers: tuple[int, ...], dropout: float) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(*shape) for shape in zip((2 * dim, *layers), layers, strict=False))
+        self.out = nn.Linear(dim + layers[-1], 1)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, users: Tensor, items: Tensor) -> Tensor:
+        """Logits of every user with each of their candidates.
+
+        Args:
+            users: the halves for product and MLP side by side, shape ``(n_users, 2 dim)``.
+            items: likewise, shape ``(n_users, n_candidates, 2 dim)``.
+
+        Returns:
+            Shape ``(n_users, n_candidates)``.
+        """
+        factor, user = self.dropout(users).chunk(2, dim=-1)
+        other, item = self.dropout(items).chunk(2, dim=-1)
+        first = cast(nn.Linear, self.layers[0])
+        # The user's half of the first layer is the same for all of their candidates.
+        for_user, for_item = first.weight.chunk(2, dim=1)
+        hidden = functional.linear(user, for_user, first.bias).unsqueeze(1) + functional.linear(item, for_item)
+        hidden = functional.relu(hidden)
+        for layer in self.layers[1:]:
+            hidden = functional.relu(layer(self.dropout(hidden)))
+        return self.out(torch.cat([factor.unsqueeze(1) * other, hidden], dim=-1)).squeeze(-1)
+
+
+class _Trained(nn.Module):
+    """All parameters that are learnt, so that one optimizer holds them."""
+
+    def __init__(self, head: Head, n_items: int, dim: int) -> None:
+        super().__init__()
+        self.head = head
+        self.sources = nn.Parameter(torch.randn(n_items, 2 * dim) * _INIT_STD)
+        self.items = nn.Parameter(torch.randn(n_items, 2 * dim) * _INIT_STD)
+        self.biases = nn.Parameter(torch.zeros(n_items))
+
+
+class NeuMf(Model):
+    """Generalised matrix factorisation and an MLP, joined in one layer.
+
+    An item ``j`` has vectors ``q_j`` (for the product) and ``r_j`` (for the MLP), a bias ``b_j``, and what it adds to
+    the user who had it, ``a_j`` and ``c_j``. Of a user who had the items ``i_0`` (the newest), ``i_1``, … with events
+    of weight ``w_k``, and with ``h`` the weight of a step back, as ``history`` has it::
+
+        p = Σ_k w_k h(k) a[i_k] / √(Σ_k w_k h(k))         s likewise from c
+        z_1 = relu(W_1 [s, r_j] + d_1),  z_l = relu(W_l z_(l-1) + d_l)
+        score(u, j) = g · [p ⊙ q_j, z_L] + g_0 + b_j
+
+    The paper has a vector for each user and no ``b_j``; a sum over the history over √n, as FISM has it, also serves
+    users that training did not see. Training takes each event with what the same user had *before* it, so that neither
+    the event itself nor a later one is in ``p``, and ``n_negatives`` items ``j'`` that the user never had::
+
+        loss = Σ_events ( w / mean w · ln(1 + exp(-score(u, j))) + Σ_j' ln(1 + exp(score(u, j'))) )
+
+    The score is the logit of the paper's probability. It is no inner product, so there are no vectors to serve it by.
+    Items without an event in training are unknown. Runs with the same seed, data, device and number of threads give the
+    same weights.
+
+    Shapes: ``sources`` (``a`` and ``c`` side by side) and ``items`` (``q`` and ``r``) ``(n_items, 2 dim)``, ``biases``
+    ``(n_items,)``.
+
+    References:
+        He et al., Neural Collaborative Filtering, WWW 2017.
+        Kabbur, Ning and Karypis, FISM, KDD 2013. He et al., NAIS, TKDE 2018 (users as their items).
+    """
+
+    name = "neumf"
+    Config = NeuMfConfig
+
+    def __init__(self, config: ModelConfig | None = None) -> None:
+        super().__init__(config)
+        self._options = cast(NeuMfConfig, self.config)
+        self._head = self._new_head()
+        self._sources: FloatArray = np.zeros((0, 2 * self._options.dim), dtype=np.float32)
+        self._items: FloatArray = self._sources
+        self._biases: FloatArray = np.zeros(0, dtype=np.float32)
+
+    def fit(self, data: TrainingData, options: TrainingOptions | None = None) -> dict[str, float]:
+        """Train; with targets, the epoch of the best NDCG@10 is kept and given as ``epochs``. Content is not used.
+
+        Raises:
+            ModelError: if the loss is no longer a number.
+        """
+        options = options or TrainingOptions()
+        with torch.random.fork_rng(devices=None if options.device.startswith("cuda") else []):
+            torch.manual_seed(options.seed)
+            return self._train(data, options)
+
+    def _train(self, data: TrainingData, options: TrainingOptions) -> dict[str, float]:
+        config, rng = self._options, np.random.default_rng(options.seed)
+        sequences = known_histories(data.sequences, data.n_items)
+        is_seen = np.bincount(sequences.items, minlength=data.n_items) > 0
+        trained = _Trained(self._new_head(), data.n_items, config.dim).to(options.device)
+        optimizer = torch.optim.AdamW(
+            trained.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+        )
+        batches = _Batches(sequences, data.n_items, config, rng)
+
+        def train_epoch() -> float:
+            trained.train()
+            total, n_events = torch.zeros((), device=options.device), 0
+            for bags, candidates, weights in batches:
+                users = sum_bags(trained.sources, bags)
+                items, counted = (torch.from_numpy(array).to(users.device) for array in (candidates, weights))
+                logits = trained.head(users, trained.items[items]) + trained.biases[items]
+                wanted = torch.zeros_like(logits)
+                wanted[:, 0] = 1
+                loss = functional.binary_cross_entropy_with_logits(logits, wanted, counted, reduction="sum")
+                optimizer.zero_grad()
+                (loss / len(candidates)).backward()
+                nn.utils.clip_grad_norm_(trained.parameters(), 1.0)
+                optimizer.step()
+                total += loss.detach()
+                n_events += len(candidates)
+            return float(total) / max(n_events, 1)
+
+        def validate(targets: IntArray) -> float:
+            everything = np.arange(data.n_items)[None]
+            return ndcg_at_10(
+                lambda rows: self.score(sequences.take(rows), everything.repeat(len(rows), axis=0)), sequences, targets
+            )
+
+        targets = data.targets
+        return train_epochs(
+            self,
+            options,
+            train_epoch,
+            lambda: self._take(trained, is_seen),
+            None if targets is None else lambda: validate(targets),
+        )
+
+    def score(self, histories: Sequences, items: IntArray) -> FloatArray:
+        """Logits, shape ``(n_users, n_candidates)``, a bounded number of pairs at once; see :meth:`Model.score`."""
+        scores = np.full(items.shape, np.nan, dtype=np.float32)
+        known = histories_with_vectors(histories, self._items)
+        # Only users with a history, and only candidates that are known, each as a pair of its own.
+        is_known = (items >= 0) & (items < len(self._items)) & (np.diff(known.offsets) > 0)[:, None]
+        rows = np.flatnonzero(is_known.any(axis=1))
+        users_at_once = max(1, _PAIRS_AT_ONCE // max(1, items.shape[1]))
+        # In double precision, so that after rounding a score does not depend on what it was computed beside.
+        head = copy.deepcopy(self._head).double().eval()
+        device = head.out.weight.device
+        sources = torch.from_numpy(self._sources).to(device)
+        with torch.no_grad():
+            for begin in range(0, len(rows), users_at_once):
+                chunk = rows[begin : begin + users_at_once]
+                bags = recent_bags(known, known.offsets[chunk], known.offsets[chunk + 1], self._options.history, 0.5)
+                users = sum_bags(sources, bags).double()
+                for first in range(0, items.shape[1], _PAIRS_AT_ONCE):
+                    columns = slice(first, first + _PAIRS_AT_ONCE)
+                    chosen = np.where(is_known[chunk, columns], items[chunk, columns], 0)
+                    logits = head(users, torch.from_numpy(self._items[chosen]).to(device).double()).cpu().numpy()
+                    logits += self._biases[chosen]
+                    scores[chunk, columns] = np.where(is_known[chunk, columns], logits, np.nan)
+        return scores
+
+    def state(self) -> dict[str, np.ndarray]:
+        """The arrays ``sources``, ``items`` and ``biases``, and the weights of the layers as ``head.…``."""
+        weights = {f"head.{name}": weight.cpu().numpy() for name, weight in self._head.state_dict().items()}
+        return {"sources": self._sources, "items": self._items, "biases": self._biases, **weights}
+
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        """Take over what :meth:`state` gave; the layers are then on the CPU.
+
+        Raises:
+            ModelError: if an array is missing or has a wrong shape.
+        """
+        sources, items, biases = (state.get(name) for name in ("sources", "items", "biases"))
+        width = (2 * self._options.dim,)
+        if sources is None or items is None or biases is None:
+            raise ModelError("the artifact's item vectors or biases are missing; train this model again")
+        if sources.shape != items.shape or items.shape[1:] != width or biases.shape != items.shape[:1]:
+            raise ModelError(
+                f"the artifact's item vectors are not {width[0]} wide, or not as many as its biases; "
+                "train this model again"
+            )
+        head, prefix = self._new_head(), "head."
+        try:
+            head.load_state_dict(
+                {n.removeprefix(prefix): torch.tensor(v) for n, v in state.items() if n.startswith(prefix)}
+            )
+        except RuntimeError as error:
+            raise ModelError("the artifact's weights do not fit its configuration; train this model again") from error
+        self._head, self._sources, self._items, self._biases = (
+            head,
+            np.array(sources),
+            np.array(items),
+            np.array(biases),
+        )
+
+    def _new_head(self) -> Head:
+        return Head(dim=self._options.dim, layers=self._options.layers, dropout=self._options.dropout)
+
+    def _take(self, trained: _Trained, is_seen: np.ndarray) -> None:
+        """Use these weights for scoring from now on."""
+        self._head = trained.head
+        self._sources, items, self._biases = (
+            table.detach().cpu().numpy().copy() for table in (trained.sources, trained.items, trained.biases)
+        )
+        self._items = np.where(is_seen[:, None], items, np.float32(np.nan))
+
+
+class _Batches:
+    """An epoch's events in random order, each with its negatives.
+
+    Iterating gives what users had before the events (bags), candidate items of shape ``(n_events, 1 + n_negatives)``
+    with the event's own first, and how much each of them counts in the loss, of the same shape.
+    """
+
+    def __init__(self, sequences: Sequences, n_items: int, config: NeuMfConfig, rng: np.random.Generator) -> None:
+        self._sequences, self._n_items, self._config, self._rng = sequences, n_items, config, rng
+        self._seen = np.unique(sequences.items)
+        owners = np.repeat(np.arange(sequences.n_users), np.diff(sequences.offsets))
+        self._had = np.unique(owners * n_items + sequences.items)
+        weights = sequences.weight_of_each()
+        self._weights = weights / (weights.mean() if len(weights) else 1)
+
+    def __iter__(self) -> Iterator[tuple[Sequences, IntArray, FloatArray]]:
+        sequences, size = self._sequences, self._config.batch_size
+        places, users = places_to_predict(sequences, None, self._rng)
+        for begin in range(0, len(places), size):
+            at, owners = places[begin : begin + size], users[begin : begin + size]
+            bags = recent_bags(sequences, sequences.offsets[owners], at, self._config.history, 0.5)
+            drawn = self._rng.choice(self._seen, (len(at), self._config.n_negatives))
+            keys = owners[:, None] * self._n_items + drawn
+            nearest = self._had[np.minimum(np.searchsorted(self._had, keys), len(self._had) - 1)]
+            # What was drawn although the user had it does not count.
+            counted = np.concatenate([self._weights[at, None], nearest != keys], axis=1, dtype=np.float32)
+            yield bags, np.concatenate([sequences.items[at, None], drawn], axis=1), counted
