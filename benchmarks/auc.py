@@ -1,11 +1,11 @@
 """AUC of recommender models on held-out events: ``python -m benchmarks.auc --dataset ml-100k --json --save``.
 
-Protocol: the validation and the test run of ``loo`` or ``global`` are made (or found) up to their popularity. Each model
-is trained on the validation run, whose held-out events choose its number of epochs, then with as many epochs on the test
-run, whose held-out events are read once. A user's held-out items are those that the run calls relevant: one by ``loo``,
-all later ones by ``global``. Each has one negative, drawn evenly from the items that somebody had in the run's training
-part, less those that the user had in training or has among the held-out ones; a held-out item that nobody had in training
-has one too. All models meet the same negatives, which the seed decides.
+Protocol: the validation and the test run of ``loo`` or ``global`` are made (or found) up to their popularity. Each
+model is trained on the validation run, whose held-out events choose its number of epochs, then for as many epochs on
+the test run, whose held-out events are read once. A user's held-out items are those that the run calls relevant: one
+by ``loo``, all later ones by ``global``. Each has one negative, drawn evenly from the items that somebody had in the
+run's training part, less those that the user had in training or has among the held-out ones; a held-out item that
+nobody had in training has one too. All models meet the same negatives, which the seed decides.
 
 ``MODEL.auc`` is the share of the pairs of a user's held-out item and its negative that the model orders rightly, ties
 half, as a mean over users with its 95 % bootstrap interval. What a model has no score for comes after all that it has
@@ -18,6 +18,7 @@ Models learn from behaviour alone: content vectors are not given to them.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -79,6 +80,7 @@ def _read(connection: psycopg.Connection[Any], pipeline: Pipeline, part: Part) -
     return Run(connection, run_no, part, pipeline.config).data, read_part(connection, run_no)
 
 
+@dataclass(frozen=True)
 class Pairs:
     """Held-out items, each with a negative of the same user.
 
@@ -89,10 +91,10 @@ class Pairs:
         n_new: users with held-out items of whom the run knows nothing.
     """
 
-    def __init__(
-        self, users: NDArray[np.int64], positives: NDArray[np.int64], negatives: NDArray[np.int64], n_new: int
-    ):
-        self.users, self.positives, self.negatives, self.n_new = users, positives, negatives, n_new
+    users: NDArray[np.int64]
+    positives: NDArray[np.int64]
+    negatives: NDArray[np.int64]
+    n_new: int = 0
 
 
 def draw_pairs(data: RunData, asked: Asked, seed: int) -> Pairs:
@@ -149,25 +151,25 @@ def _measure_model(
     bars: Bar,
 ) -> dict[str, float]:
     """Figures of a model whose epochs validation chose."""
-    kind, device = get_model(name), get_device()
-    settings = configured.get(name, {})
-    for part, (data, asked) in (("validation", validation), ("test", test)):
-        model = kind(kind.Config(**settings))
-        measured = model.fit(
-            # By ``global`` the first later item chooses epochs, as in the pipeline.
-            TrainingData(data.sequences, len(data.item_nos), targets=data.targets if part == "validation" else None),
-            TrainingOptions(seed, device, bars(f"{part}: {name}")),
-        )
-        scorer = _scorer(model.score, data)
-        if part == "validation":
-            settings = settings | {"epochs": int(measured["epochs"])}
-            found = {
-                f"{name}.epochs": measured["epochs"],
-                f"{name}.validation.ndcg@10": float(measure(asked, scorer)[:, 0].mean()),
-            }
-        else:
-            found |= {f"{name}.seconds": measured["seconds"], **_figures(name, scorer, asked, pairs, seed)}
-    return found
+    kind, settings = get_model(name), configured.get(name, {})
+    chooser, (known, asked) = kind(kind.Config(**settings)), validation
+    # By ``global``, too, the next item chooses the epochs, as in the pipeline.
+    chosen = chooser.fit(
+        TrainingData(known.sequences, len(known.item_nos), targets=known.targets),
+        TrainingOptions(seed, get_device(), bars(f"validation: {name}")),
+    )
+    ndcg = measure(asked, _scorer(chooser.score, known))[:, 0].mean()
+    model, (known, asked) = kind(kind.Config(**settings | {"epochs": int(chosen["epochs"])})), test
+    measured = model.fit(
+        TrainingData(known.sequences, len(known.item_nos)),
+        TrainingOptions(seed, get_device(), bars(f"test: {name}")),
+    )
+    return {
+        f"{name}.epochs": chosen["epochs"],
+        f"{name}.validation.ndcg@10": float(ndcg),
+        f"{name}.seconds": measured["seconds"],
+        **_figures(name, _scorer(model.score, known), asked, pairs, seed),
+    }
 
 
 def _scorer(score: Callable[[Any, Any], NDArray[np.float32]], data: RunData) -> Scorer:
@@ -185,7 +187,7 @@ def _popularity(data: RunData) -> Scorer:
 
 
 def _figures(name: str, scorer: Scorer, asked: Asked, pairs: Pairs, seed: int) -> dict[str, float]:
-    """AUC by user and pooled, NDCG@10 and recall@10 on the test run, with intervals."""
+    """AUC by user and across users, NDCG@10 and recall@10 on the test run, with intervals."""
     positives, negatives = (np.full(len(pairs.users), -np.inf) for _ in range(2))
     for begin in range(0, asked.seen.shape[0], 500):
         users = range(begin, min(begin + 500, asked.seen.shape[0]))

@@ -5,7 +5,7 @@ import numpy as np
 from workers.models.base import FloatArray, IntArray, Sequences
 from workers.models.batching import known_histories
 
-_USERS_AT_ONCE = 256
+_NUMBERS_AT_ONCE = 2**24
 
 
 def inner_products(users: FloatArray, vectors: FloatArray, items: IntArray) -> FloatArray:
@@ -20,8 +20,9 @@ def inner_products(users: FloatArray, vectors: FloatArray, items: IntArray) -> F
         Shape ``(n_users, n_candidates)``; NaN where the item or the user is unknown.
     """
     scores = np.full(items.shape, np.nan, dtype=np.float32)
-    for begin in range(0, len(users), _USERS_AT_ONCE):
-        chunk = slice(begin, begin + _USERS_AT_ONCE)
+    users_at_once = max(1, _NUMBERS_AT_ONCE // max(1, items.shape[1] * users.shape[1]))
+    for begin in range(0, len(users), users_at_once):
+        chunk = slice(begin, begin + users_at_once)
         known = (items[chunk] >= 0) & (items[chunk] < len(vectors))
         if known.any():
             chosen = vectors[np.where(known, items[chunk], 0)]
