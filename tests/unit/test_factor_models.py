@@ -8,10 +8,9 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from recsql.errors import ModelError
-from workers.models.als import Als
+from workers.models.als import Als, least_squares
 from workers.models.base import Sequences, TrainingData, TrainingOptions
 from workers.models.bpr import Bpr
-from workers.models.factors import least_squares
 from workers.models.registry import get_model
 
 F32 = np.float32
@@ -64,7 +63,7 @@ def test_als_agrees_with_the_library_that_trained_it() -> None:
 
 def test_least_squares_in_groups_equals_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(1)
-    vectors, offsets = rng.normal(size=(9, 3)).astype(F32), rng.normal(size=9).astype(F32)
+    vectors = rng.normal(size=(9, 3)).astype(F32)
     had = (rng.random((20, 9)) < 0.4) * rng.uniform(0.5, 4, (20, 9))
     had[5] = 0
     # Straight from the definition: weighted ridge regression over all places of the row.
@@ -73,21 +72,21 @@ def test_least_squares_in_groups_equals_one_by_one(monkeypatch: pytest.MonkeyPat
         if row.any():
             c, p = np.where(row > 0, row, 1), row > 0
             left = (vectors * c[:, None]).T @ vectors + 0.3 * np.eye(3)
-            expected[user] = np.linalg.solve(left, (c * (p - offsets)) @ vectors)
+            expected[user] = np.linalg.solve(left, (c * p) @ vectors)
     for at_once in (1, 60, 2**22):
-        monkeypatch.setattr("workers.models.factors._NUMBERS_AT_ONCE", at_once)
-        found = least_squares(csr_matrix(had), vectors, 0.3, offsets)
+        monkeypatch.setattr("workers.models.als._NUMBERS_AT_ONCE", at_once)
+        found = least_squares(csr_matrix(had), vectors, 0.3)
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_bpr_bias_is_a_dimension_of_its_own() -> None:
-    # Items [y, b] = [1, 0.5] and [2, -1]; alpha 2, penalty 1. Had item 0: minimise 2 (1 - 0.5 - x)² + (0 + 1 - 2x)² +
-    # x², so (2 + 4 + 1) x = 2·0.5 + 2·1 = 3, x = 3/7. Scores: 3/7 + 0.5 and 6/7 - 1.
-    model = Bpr(Bpr.Config(factors=1, fold_in_alpha=2.0, fold_in_regularization=1.0))
+def test_bpr_users_are_means_and_the_bias_is_a_dimension_of_its_own() -> None:
+    # Items [y, b] = [1, 0.5], [2, -1]. Had both, the second at weight 3: x = (1 + 3·2)/4 = 1.75; scores 1.75 + 0.5 and
+    # 3.5 - 1. Had the first alone: 1 + 0.5 and 2 - 1.
+    model = Bpr(Bpr.Config(factors=1))
     model.restore({"items": np.array([[1, 0.5], [2, -1]], dtype=F32)})
-    histories = Sequences.from_lists([[0]])
-    np.testing.assert_allclose(model.user_vectors(histories), [[3 / 7, 1]], rtol=1e-6)
-    np.testing.assert_allclose(model.score(histories, np.array([[0, 1]])), [[3 / 7 + 0.5, 6 / 7 - 1]], rtol=1e-6)
+    histories = Sequences(np.array([0, 1, 0]), np.array([0, 2, 3]), np.array([1, 3, 9], dtype=F32))
+    np.testing.assert_allclose(model.user_vectors(histories), [[1.75, 1], [1, 1]], rtol=1e-6)
+    np.testing.assert_allclose(model.score(histories, np.array([[0, 1]] * 2)), [[2.25, 2.5], [1.5, 1]], rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["als", "bpr"])

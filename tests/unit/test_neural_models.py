@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -242,11 +243,11 @@ def test_training_that_fails_leaves_the_last_good_epoch() -> None:
 
 @pytest.mark.parametrize("name", ["neumf", "two_tower"])
 def test_neural_leaves_the_random_state_of_others_alone(name: str) -> None:
-    torch = pytest.importorskip("torch")
+    model = new_model(name, epochs=1)
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    new_model(name, epochs=1).fit(pairs())
+    model.fit(pairs())
     assert torch.equal(torch.rand(3), expected)
 
 

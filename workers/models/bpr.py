@@ -7,7 +7,7 @@ from pydantic import Field
 from scipy.sparse import csr_matrix
 
 from workers.models.base import FloatArray, TrainingOptions
-from workers.models.factors import Factors, FactorsConfig, least_squares, new_factorisation, run_factorisation
+from workers.models.factors import Factors, FactorsConfig, new_factorisation, run_factorisation
 
 
 class BprConfig(FactorsConfig):
@@ -19,10 +19,6 @@ class BprConfig(FactorsConfig):
     """Step of stochastic gradient descent."""
     regularization: float = Field(0.01, ge=0)
     """Penalty on the squared length of each vector, and on the biases, at each step."""
-    fold_in_alpha: float = Field(5.0, gt=0)
-    """Confidence in an event of weight 1 when a user is folded in, where what did not happen has 1."""
-    fold_in_regularization: float = Field(1.0, gt=0)
-    """Penalty on the squared length of a user's vector when it is folded in."""
 
 
 class Bpr(Factors):
@@ -33,8 +29,17 @@ class Bpr(Factors):
 
         -ln σ(s_ui - s_uj) + regularization (|x_u|² + |y_i|² + |y_j|² + b_i² + b_j²) / 2        s_uj = x_u · y_j + b_j
 
+    Of a user who is given by a history, ``x`` is the mean of the ``y`` of what they had, by the weights of the events.
+    On the validation part of MovieLens 100K that ranked better than the sum over √n, than least squares, than a linear
+    map from the mean to what training had as ``x``, and than that itself (docs/decisions/recommender-models.md).
+
     Item vectors are ``[y_j, b_j]`` and user vectors ``[x_u, 1]``, shapes ``(n_items, factors + 1)`` and ``(n_users,
-    factors + 1)``, so that their inner product is the score.
+    factors + 1)``, so that their inner product is the score. Training draws events whatever their weights are; it runs
+    on one thread, so that the seed decides it.
+
+    Reference:
+        Rendle et al., BPR: Bayesian Personalized Ranking from Implicit Feedback, UAI 2009. Trained by the library
+        ``implicit`` (extra ``factors``), which is not needed to score.
     """
 
     name = "bpr"
@@ -63,9 +68,7 @@ class Bpr(Factors):
         return factorisation.item_factors
 
     def fold_in(self, interactions: csr_matrix) -> FloatArray:
-        """Least squares against the items as they are, on what the biases leave."""
-        config = cast(BprConfig, self.config)
-        users = least_squares(
-            interactions * config.fold_in_alpha, self._items[:, :-1], config.fold_in_regularization, self._items[:, -1]
-        )
-        return np.concatenate([users, np.ones((len(users), 1), dtype=np.float32)], axis=1)
+        """Means of item vectors by the weights of events, with 1 for the bias."""
+        means = (interactions @ np.nan_to_num(self._items)) / np.asarray(interactions.sum(axis=1)).reshape(-1, 1)
+        means[:, -1] = 1
+        return means.astype(np.float32)

@@ -15,13 +15,11 @@ from workers.models.batching import known_histories
 from workers.models.validation import ndcg_at_10
 from workers.models.vectors import histories_with_vectors, inner_products
 
-_NUMBERS_AT_ONCE = 2**22
-
 
 class FactorsConfig(ModelConfig):
     """What all factorisations have to be told."""
 
-    factors: int = Field(64, ge=1)
+    factors: int = Field(32, ge=1)
     """Dimensions of the factors of users and items."""
     epochs: int = Field(20, ge=1)
     """Passes over the data, always as many: nothing stops them early."""
@@ -115,54 +113,6 @@ class Factors(Model):
         if items is None or items.ndim != 2 or items.shape[1] != self.width:
             raise ModelError(f"the artifact's items are missing or not {self.width} wide; train this model again")
         self._items = np.array(items, dtype=np.float32)
-
-
-def least_squares(
-    confidences: csr_matrix, vectors: FloatArray, regularization: float, offsets: FloatArray | None = None
-) -> FloatArray:
-    """User vectors that fit what users had, against item vectors that stay as they are.
-
-    With ``c`` the confidence where a user had an item and else 1, and ``p`` 1 where they had it and else 0::
-
-        x_u = argmin_x Σ_j c_uj (p_uj - o_j - x · y_j)² + regularization |x|²
-            = (Σ_j c_uj y_j y_jᵀ + regularization I)⁻¹ Σ_j c_uj (p_uj - o_j) y_j
-
-    The sums over all items are one matrix and one vector for all users; only what a user had is added for each.
-
-    Args:
-        confidences: shape ``(n_users, n_items)``, above 0 where a user had an item, no place twice.
-        vectors: item vectors ``y``, shape ``(n_items, dim)``, rows of NaN for items that take no part.
-        regularization: above 0.
-        offsets: what an item scores for everybody, ``o``, shape ``(n_items,)``; None for 0.
-
-    Returns:
-        Shape ``(n_users, dim)``; 0 for users without an item.
-    """
-    items = np.nan_to_num(vectors)
-    shared = np.zeros(len(items), dtype=np.float32) if offsets is None else np.nan_to_num(offsets)
-    dim = items.shape[1]
-    gram = (items.T @ items).astype(np.float64) + regularization * np.eye(dim)
-    everywhere = -(items.T @ shared).astype(np.float64)
-    users = np.zeros((confidences.shape[0], dim), dtype=np.float32)
-    starts, lengths = confidences.indptr[:-1], np.diff(confidences.indptr)
-    # Users of similar length together: they are padded to the longest.
-    order = np.argsort(-lengths, kind="stable")
-    order = order[lengths[order] > 0]
-    begin = 0
-    while begin < len(order):
-        longest = int(lengths[order[begin]])
-        group = order[begin : begin + max(1, _NUMBERS_AT_ONCE // (dim * max(dim, longest)))]
-        begin += len(group)
-        inside = np.arange(longest) < lengths[group, None]
-        at = np.where(inside, starts[group, None] + np.arange(longest), 0)
-        had = confidences.indices[at]
-        counts = np.where(inside, confidences.data[at], 0).astype(np.float64)
-        more = np.where(inside, counts - 1, 0)
-        chosen = items[had].astype(np.float64)
-        left = gram + (chosen * more[:, :, None]).transpose(0, 2, 1) @ chosen
-        right = everywhere + np.einsum("ul,uld->ud", counts - more * shared[had], chosen)
-        users[group] = np.linalg.solve(left, right[:, :, None])[:, :, 0]
-    return users
 
 
 def new_factorisation(module: str, name: str, **options: Any) -> Any:

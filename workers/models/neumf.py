@@ -31,7 +31,7 @@ class NeuMfConfig(EpochsConfig):
     layers: tuple[int, ...] = Field((64, 32, 16), min_length=1)
     """Widths of the hidden layers of the MLP."""
     dropout: float = Field(0.2, ge=0, lt=1)
-    """Probability with which the input of each layer is dropped in training."""
+    """Probability with which inputs of the user and hidden units are dropped in training."""
     history: History = History(decay="harmonic", rate=0.0, length=500)
     """How far back a user is read, and how much a step back counts."""
     n_negatives: int = Field(4, ge=1)
@@ -58,7 +58,7 @@ class Head(nn.Module):
             Shape ``(n_users, n_candidates)``.
         """
         factor, user = self.dropout(users).chunk(2, dim=-1)
-        other, item = self.dropout(items).chunk(2, dim=-1)
+        other, item = items.chunk(2, dim=-1)
         first = cast(nn.Linear, self.layers[0])
         # The user's half of the first layer is the same for all of their candidates.
         for_user, for_item = first.weight.chunk(2, dim=1)
@@ -77,7 +77,12 @@ class _Trained(nn.Module):
         self.head = head
         self.sources = nn.Parameter(torch.randn(n_items, 2 * dim) * _INIT_STD)
         self.items = nn.Parameter(torch.randn(n_items, 2 * dim) * _INIT_STD)
-        self.biases = nn.Parameter(torch.zeros(n_items))
+        self.biases = nn.Parameter(torch.zeros(n_items, 1))
+
+    def forward(self, users: Tensor, items: Tensor) -> Tensor:
+        """Logits of users, shape ``(n_users, 2 dim)``, with item rows, shape ``(n_users, n_candidates)``."""
+        logits = self.head(users, functional.embedding(items, self.items))
+        return logits + functional.embedding(items, self.biases).squeeze(-1)
 
 
 class NeuMf(Model):
@@ -147,7 +152,7 @@ class NeuMf(Model):
             for bags, candidates, weights in batches:
                 users = sum_bags(trained.sources, bags)
                 items, counted = (torch.from_numpy(array).to(users.device) for array in (candidates, weights))
-                logits = trained.head(users, trained.items[items]) + trained.biases[items]
+                logits = trained(users, items)
                 wanted = torch.zeros_like(logits)
                 wanted[:, 0] = 1
                 loss = functional.binary_cross_entropy_with_logits(logits, wanted, counted, reduction="sum")
@@ -240,7 +245,7 @@ class NeuMf(Model):
         """Use these weights for scoring from now on."""
         self._head = trained.head
         self._sources, items, self._biases = (
-            table.detach().cpu().numpy().copy() for table in (trained.sources, trained.items, trained.biases)
+            table.detach().cpu().numpy().copy() for table in (trained.sources, trained.items, trained.biases[:, 0])
         )
         self._items = np.where(is_seen[:, None], items, np.float32(np.nan))
 
