@@ -17,7 +17,7 @@ from workers.models.validation import ndcg_at_10
 N_ITEMS = 20
 SEQUENCE = {"dim": 16, "max_length": 8, "learning_rate": 0.01, "epochs": 40, "patience": 40, "batch_tokens": 256}
 SMALL: dict[str, dict[str, Any]] = {
-    "als": {"factors": 4},
+    "als": {"factors": 2, "alpha": 5.0},
     "bpr": {"factors": 4},
     "ease": {"lambda_": 10.0},
     "ease_whole": {"lambda_": 10.0},

@@ -216,6 +216,7 @@ def test_neural_keeps_the_best_epoch_and_runs_all_without_targets(name: str) -> 
     np.testing.assert_array_equal(blind.score(data.sequences, items), model.score(data.sequences, items))
 
 
+@pytest.mark.filterwarnings("ignore:overflow encountered")
 @pytest.mark.parametrize("name", ["neumf", "two_tower"])
 def test_neural_says_that_training_diverged(name: str) -> None:
     with pytest.raises(ModelError, match=r"the loss of epoch \d+ is (nan|inf); lower learning_rate"):

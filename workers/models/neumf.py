@@ -32,7 +32,7 @@ class NeuMfConfig(EpochsConfig):
     """Widths of the hidden layers of the MLP."""
     dropout: float = Field(0.2, ge=0, lt=1)
     """Probability with which inputs of the user and hidden units are dropped in training."""
-    history: History = History(decay="harmonic", rate=0.0, length=500)
+    history: History = History(decay="harmonic", rate=1.0, length=50)
     """How far back a user is read, and how much a step back counts."""
     n_negatives: int = Field(4, ge=1)
     """Items that the user did not have, drawn for each event alike over all items that anybody had."""
