@@ -104,15 +104,15 @@ def draw_pairs(data: RunData, asked: Asked, seed: int) -> Pairs:
     """
     rng = np.random.default_rng(seed)
     offered = np.unique(data.sequences.items)
-    users, positives, negatives = [], [], []
+    # Empty parts, so that there is something to join where nobody has a pair.
+    users, positives, negatives = ([np.zeros(0, dtype=np.int64)] for _ in range(3))
     for user, relevant in zip(asked.asked, asked.relevant, strict=True):
         never = np.setdiff1d(offered, np.concatenate([data.sequences.of(user), relevant]))
         if len(never):
             users.append(np.full(len(relevant), user))
             positives.append(relevant)
             negatives.append(rng.choice(never, len(relevant)))
-    empty = [np.zeros(0, dtype=np.int64)]
-    return Pairs(*(np.concatenate(parts or empty) for parts in (users, positives, negatives)), asked.n_new)
+    return Pairs(np.concatenate(users), np.concatenate(positives), np.concatenate(negatives), asked.n_new)
 
 
 def auc_of_users(

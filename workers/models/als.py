@@ -81,8 +81,8 @@ def least_squares(confidences: csr_matrix, items: FloatArray, regularization: fl
     """
     dim = items.shape[1]
     gram = (items.T @ items).astype(np.float64) + regularization * np.eye(dim)
-    users = np.zeros((confidences.shape[0], dim), dtype=np.float32)
     starts, lengths = confidences.indptr[:-1], np.diff(confidences.indptr)
+    users = np.zeros((len(lengths), dim), dtype=np.float32)
     # Users of similar length together: they are padded to the longest.
     order = np.argsort(-lengths, kind="stable")
     order = order[lengths[order] > 0]

@@ -21,7 +21,7 @@ class EpochsConfig(ModelConfig):
     """Step of AdamW."""
     weight_decay: float = Field(0.1, ge=0)
     """Decoupled weight decay."""
-    epochs: int = Field(20, ge=1)
+    epochs: int = Field(10, ge=1)
     """Passes over the data: at most so many with targets to stop by, exactly so many without."""
     patience: int = Field(5, ge=1)
     """Epochs without a better NDCG@10 after which training stops."""

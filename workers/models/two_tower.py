@@ -25,11 +25,13 @@ _USERS_AT_ONCE = 1024
 class TwoTowerConfig(EpochsConfig):
     """Hyperparameters of the two towers."""
 
+    learning_rate: float = Field(0.001, gt=0)
+    """Step of AdamW."""
     dim: int = Field(64, ge=1)
     """Width of item and user vectors."""
     hidden: int = Field(128, ge=1)
     """Width of the hidden layer of the user tower."""
-    dropout: float = Field(0.2, ge=0, lt=1)
+    dropout: float = Field(0.4, ge=0, lt=1)
     """Probability with which inputs and hidden units of the user tower are dropped in training."""
     history: History = History(decay="harmonic", rate=1.0, length=50)
     """How far back the user tower reads, and how much a step back counts."""
