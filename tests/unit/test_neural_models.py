@@ -1,5 +1,6 @@
 """What the two towers and neural matrix factorisation compute, by hand."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,6 @@ from hypothesis import strategies as st
 from recsql.errors import ModelError
 from workers.models.bags import places_to_predict, recent_bags
 from workers.models.base import Model, Sequences, TrainingData, TrainingOptions
-from workers.models.epochs import train_epochs
 from workers.models.item_weights import History
 from workers.models.neumf import NeuMf
 from workers.models.registry import get_model
@@ -20,8 +20,8 @@ from workers.models.two_tower import TwoTower
 F32 = np.float32
 ALIKE = History(decay="harmonic", rate=0.0, length=100)
 SMALL: dict[str, dict[str, Any]] = {
-    "two_tower": {"dim": 8, "hidden": 8, "batch_size": 64, "n_negatives": 8},
-    "neumf": {"dim": 4, "layers": (8, 4), "batch_size": 64},
+    "two_tower": {"dim": 8, "hidden": 8, "batch_size": 64, "n_negatives": 8, "warmup_steps": 0, "average": 0.9},
+    "neumf": {"dim": 4, "layers": (8, 4), "batch_size": 64, "warmup_steps": 0, "average": 0.9},
 }
 
 
@@ -189,7 +189,7 @@ def test_neumf_heavier_events_pull_harder() -> None:
     # Items 1 and 2 follow item 0 equally often; those of item 2 weigh ten times as much.
     sequences = Sequences.from_lists([[0, 1], [0, 2]] * 20)
     weights = np.tile(np.array([1, 1, 1, 10], dtype=F32), 20)
-    model = new_model("neumf", epochs=30, learning_rate=0.01)
+    model = new_model("neumf", epochs=30, learning_rate=0.01, batch_size=8)
     model.fit(TrainingData(Sequences(sequences.items, sequences.offsets, weights), 4))
     scores = model.score(Sequences.from_lists([[0]]), np.array([[1, 2, 3]]))[0]
     assert scores[1] > scores[0] + 1
@@ -223,23 +223,40 @@ def test_neural_says_that_training_diverged(name: str) -> None:
         new_model(name, learning_rate=1e30).fit(pairs())
 
 
-def test_training_that_fails_leaves_the_last_good_epoch() -> None:
-    model = neumf_by_hand()
-    losses = iter([0.9, 0.8, np.nan])
+@pytest.mark.parametrize("name", ["neumf", "two_tower"])
+def test_neural_training_that_is_broken_off_leaves_the_last_good_epoch(name: str) -> None:
+    data = pairs()
 
-    def train_epoch() -> float:
-        loss = next(losses)
-        if np.isnan(loss):
-            model.state()["biases"][:] = np.nan
-        return loss
+    def stop(done: int, total: int, note: str) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
 
-    def take() -> None:
-        model.restore({**model.state(), "biases": model.state()["biases"] + 1})
+    broken, whole = new_model(name, epochs=5), new_model(name, epochs=2)
+    with pytest.raises(KeyboardInterrupt):
+        broken.fit(data, TrainingOptions(progress=stop))
+    whole.fit(TrainingData(data.sequences, 10))
+    items = np.tile(np.arange(10), (30, 1))
+    np.testing.assert_array_equal(broken.score(data.sequences, items), whole.score(data.sequences, items))
 
-    with pytest.raises(ModelError, match="epoch 3 is nan"):
-        train_epochs(model, TrainingOptions(), train_epoch, take, None)
-    # 0.5 and -0.5, and one more from each of the two epochs that went well.
-    assert model.state()["biases"].tolist() == [2.5, 1.5]
+
+@pytest.mark.parametrize("name", ["neumf", "two_tower"])
+def test_neural_training_goes_on_from_its_checkpoint(name: str, tmp_path: Path) -> None:
+    data, path = pairs(), tmp_path / "training"
+
+    def stop(done: int, total: int, note: str) -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+    whole, resumed = new_model(name, epochs=4), new_model(name, epochs=4)
+    whole.fit(data)
+    with pytest.raises(KeyboardInterrupt):
+        resumed.fit(data, TrainingOptions(progress=stop, checkpoint=path))
+    seen: list[int] = []
+    resumed.fit(data, TrainingOptions(progress=lambda done, total, note: seen.append(done), checkpoint=path))
+    # The checkpoint is of the second epoch: the third was broken off before it was written.
+    assert seen == [3, 4]
+    items = np.tile(np.arange(10), (30, 1))
+    np.testing.assert_array_equal(resumed.score(data.sequences, items), whole.score(data.sequences, items))
 
 
 @pytest.mark.parametrize("name", ["neumf", "two_tower"])

@@ -1,5 +1,8 @@
 """Sequences as bags: what a user had before some moment, summed up with the newest items weighing most."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -7,6 +10,33 @@ from torch.nn import functional
 
 from workers.models.base import IntArray, Sequences
 from workers.models.item_weights import History
+
+
+@dataclass(frozen=True)
+class Places:
+    """Events to predict, each from what the same user had before it.
+
+    Attributes:
+        places: in ``Sequences.items``, shape ``(n_places,)``.
+        users: user row of each, of the same shape.
+        negatives: items that it is told from, shape ``(n_places, n_negatives)``; None where the batch shares some.
+    """
+
+    places: IntArray
+    users: IntArray
+    negatives: IntArray | None = None
+
+    def share(self, rank: int, n_shares: int) -> "Places":
+        """One of ``n_shares`` parts, which together are all of them; may be empty."""
+        part = slice(rank, None, n_shares)
+        return Places(self.places[part], self.users[part], None if self.negatives is None else self.negatives[part])
+
+
+def place_batches(sequences: Sequences, size: int, per_user: int | None, rng: np.random.Generator) -> Iterator[Places]:
+    """What :func:`places_to_predict` gives, so many at once."""
+    places, users = places_to_predict(sequences, per_user, rng)
+    for begin in range(0, len(places), size):
+        yield Places(places[begin : begin + size], users[begin : begin + size])
 
 
 def places_to_predict(

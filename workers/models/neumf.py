@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import cast
 
 import numpy as np
@@ -11,11 +12,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from recsql.errors import ModelError
-from workers.models.bags import places_to_predict, recent_bags, sum_bags
+from workers.models.bags import Places, place_batches, recent_bags, sum_bags
 from workers.models.base import FloatArray, IntArray, Model, ModelConfig, Sequences, TrainingData, TrainingOptions
 from workers.models.batching import known_histories
-from workers.models.epochs import EpochsConfig, train_epochs
 from workers.models.item_weights import History
+from workers.models.training import Task, TrainingConfig, fingerprint_of, train
 from workers.models.validation import ndcg_at_10
 from workers.models.vectors import histories_with_vectors
 
@@ -23,9 +24,13 @@ _PAIRS_AT_ONCE = 2**16
 _INIT_STD = 0.1
 
 
-class NeuMfConfig(EpochsConfig):
+class NeuMfConfig(TrainingConfig):
     """Hyperparameters of neural matrix factorisation."""
 
+    epochs: int = Field(12, ge=1)
+    """Passes over the data: at most so many with targets to stop by, exactly so many without."""
+    batch_size: int = Field(512, ge=1)
+    """Events that are predicted in one step."""
     dim: int = Field(32, ge=1)
     """Width of a vector in either part; an item has two for itself and two for the histories that it is in."""
     layers: tuple[int, ...] = Field((64, 32, 16), min_length=1)
@@ -137,47 +142,40 @@ class NeuMf(Model):
             return self._train(data, options)
 
     def _train(self, data: TrainingData, options: TrainingOptions) -> dict[str, float]:
-        config, rng = self._options, np.random.default_rng(options.seed)
+        config, targets = self._options, data.targets
         sequences = known_histories(data.sequences, data.n_items)
         is_seen = np.bincount(sequences.items, minlength=data.n_items) > 0
         trained = _Trained(self._new_head(), data.n_items, config.dim).to(options.device)
-        optimizer = torch.optim.AdamW(
-            trained.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
-        )
-        batches = _Batches(sequences, data.n_items, config, rng)
 
-        def train_epoch() -> float:
-            trained.train()
-            total, n_events = torch.zeros((), device=options.device), 0
-            for bags, candidates, weights in batches:
-                users = sum_bags(trained.sources, bags)
-                items, counted = (torch.from_numpy(array).to(users.device) for array in (candidates, weights))
-                logits = trained(users, items)
-                wanted = torch.zeros_like(logits)
-                wanted[:, 0] = 1
-                loss = functional.binary_cross_entropy_with_logits(logits, wanted, counted, reduction="sum")
-                optimizer.zero_grad()
-                (loss / len(candidates)).backward()
-                nn.utils.clip_grad_norm_(trained.parameters(), 1.0)
-                optimizer.step()
-                total += loss.detach()
-                n_events += len(candidates)
-            return float(total) / max(n_events, 1)
-
-        def validate(targets: IntArray) -> float:
+        def validate(module: nn.Module) -> float:
+            self._take(cast(_Trained, module), is_seen)
             everything = np.arange(data.n_items)[None]
+            assert targets is not None
             return ndcg_at_10(
                 lambda rows: self.score(sequences.take(rows), everything.repeat(len(rows), axis=0)), sequences, targets
             )
 
-        targets = data.targets
-        return train_epochs(
-            self,
+        arrays = {
+            "items": sequences.items,
+            "offsets": sequences.offsets,
+            "weights": sequences.weights,
+            "n_items": np.array(data.n_items),
+            "targets": targets,
+        }
+        best, measured = train(
+            Task(
+                trained,
+                lambda rng: _batches(sequences, config, rng),
+                _Loss(config, sequences, data.n_items),
+                None if targets is None else validate,
+                [trained.sources, trained.items],
+            ),
+            config,
             options,
-            train_epoch,
-            lambda: self._take(trained, is_seen),
-            None if targets is None else lambda: validate(targets),
+            fingerprint_of(config, options, arrays),
         )
+        self._take(cast(_Trained, best), is_seen)
+        return measured
 
     def score(self, histories: Sequences, items: IntArray) -> FloatArray:
         """Logits, shape ``(n_users, n_candidates)``, a bounded number of pairs at once; see :meth:`Model.score`."""
@@ -242,38 +240,47 @@ class NeuMf(Model):
         return Head(dim=self._options.dim, layers=self._options.layers, dropout=self._options.dropout)
 
     def _take(self, trained: _Trained, is_seen: np.ndarray) -> None:
-        """Use these weights for scoring from now on."""
-        self._head = trained.head
+        """Use these weights for scoring from now on, whatever becomes of the module."""
+        self._head = copy.deepcopy(trained.head)
         self._sources, items, self._biases = (
             table.detach().cpu().numpy().copy() for table in (trained.sources, trained.items, trained.biases[:, 0])
         )
         self._items = np.where(is_seen[:, None], items, np.float32(np.nan))
 
 
-class _Batches:
-    """An epoch's events in random order, each with its negatives.
+def _batches(sequences: Sequences, config: NeuMfConfig, rng: np.random.Generator) -> Iterator[Places]:
+    """An epoch's events, each with its negatives."""
+    seen = np.unique(sequences.items)
+    for batch in place_batches(sequences, config.batch_size, None, rng):
+        yield replace(batch, negatives=rng.choice(seen, (len(batch.places), config.n_negatives)))
 
-    Iterating gives what users had before the events (bags), candidate items of shape ``(n_events, 1 + n_negatives)``
-    with the event's own first, and how much each of them counts in the loss, of the same shape.
-    """
 
-    def __init__(self, sequences: Sequences, n_items: int, config: NeuMfConfig, rng: np.random.Generator) -> None:
-        self._sequences, self._n_items, self._config, self._rng = sequences, n_items, config, rng
-        self._seen = np.unique(sequences.items)
+class _Loss:
+    """Binary cross-entropy of events and negatives, summed over all of them, and the number of events."""
+
+    def __init__(self, config: NeuMfConfig, sequences: Sequences, n_items: int) -> None:
+        self._history, self._sequences, self._n_items = config.history, sequences, n_items
         owners = np.repeat(np.arange(sequences.n_users), np.diff(sequences.offsets))
         self._had = np.unique(owners * n_items + sequences.items)
         weights = sequences.weight_of_each()
         self._weights = weights / (weights.mean() if len(weights) else 1)
 
-    def __iter__(self) -> Iterator[tuple[Sequences, IntArray, FloatArray]]:
-        sequences, size = self._sequences, self._config.batch_size
-        places, users = places_to_predict(sequences, None, self._rng)
-        for begin in range(0, len(places), size):
-            at, owners = places[begin : begin + size], users[begin : begin + size]
-            bags = recent_bags(sequences, sequences.offsets[owners], at, self._config.history, 0.5)
-            drawn = self._rng.choice(self._seen, (len(at), self._config.n_negatives))
-            keys = owners[:, None] * self._n_items + drawn
-            nearest = self._had[np.minimum(np.searchsorted(self._had, keys), len(self._had) - 1)]
-            # What was drawn although the user had it does not count.
-            counted = np.concatenate([self._weights[at, None], nearest != keys], axis=1, dtype=np.float32)
-            yield bags, np.concatenate([sequences.items[at, None], drawn], axis=1), counted
+    def __call__(self, module: nn.Module, batch: Places, rng: np.random.Generator) -> tuple[Tensor, float]:
+        """As :class:`Task` asks for it; ``module`` is :class:`_Trained`."""
+        trained = cast(_Trained, module)
+        if not len(batch.places):
+            return torch.zeros((), device=trained.items.device), 0.0
+        assert batch.negatives is not None
+        keys = batch.users[:, None] * self._n_items + batch.negatives
+        nearest = self._had[np.minimum(np.searchsorted(self._had, keys), len(self._had) - 1)]
+        # What was drawn although the user had it does not count.
+        counts = np.concatenate([self._weights[batch.places, None], nearest != keys], axis=1, dtype=np.float32)
+        candidates = np.concatenate([self._sequences.items[batch.places, None], batch.negatives], axis=1)
+        starts = self._sequences.offsets[batch.users]
+        users = sum_bags(trained.sources, recent_bags(self._sequences, starts, batch.places, self._history, 0.5))
+        items, counted = (torch.from_numpy(array).to(users.device) for array in (candidates, counts))
+        logits = trained(users, items)
+        wanted = torch.zeros_like(logits)
+        wanted[:, 0] = 1
+        loss = functional.binary_cross_entropy_with_logits(logits, wanted, counted, reduction="sum")
+        return loss, float(len(candidates))
