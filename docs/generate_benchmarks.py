@@ -29,7 +29,8 @@ def _section(report: dict[str, Any]) -> str:
         f"`{report['command']}`, {report['date']}, {report['machine']}, {report['seconds']:,.0f} s, "
         f"peak of the benchmark's own process {report['peak_mib']:,} MiB.\n\n"
     )
-    table = _quality(report["results"]) if report["name"] in ("quality", "cf", "models") else _plain(report["results"])
+    is_quality = report["name"] in ("quality", "cf", "models", "auc")
+    table = _quality(report["results"]) if is_quality else _plain(report["results"])
     return head + table + "\n"
 
 
@@ -38,7 +39,7 @@ def _quality(results: dict[str, float]) -> str:
     metrics = [
         metric
         for metric in ("ndcg@10", "recall@10", "mrr@10", "map@10", "coverage@10", "novelty@10", "popularity_share@10",
-                       "diversity@10")
+                       "diversity@10", "auc", "pooled_auc")
         if any(key.endswith(f".{metric}") for key in results)
     ]  # fmt: skip
     if any(key.endswith(".seeds.mean") for key in results):
@@ -56,7 +57,7 @@ def _figure(results: dict[str, float], key: str) -> str:
         return ""
     if key.endswith(".seeds.mean"):
         return f"{results[key]:.3f}, range {results[key.replace('.mean', '.range')]:.3f}"
-    return f"{results[key]:.3f}{_interval(results, key) if 'ndcg' in key else ''}"
+    return f"{results[key]:.3f}{_interval(results, key) if 'ndcg' in key or key.endswith('auc') else ''}"
 
 
 def _interval(results: dict[str, float], key: str) -> str:

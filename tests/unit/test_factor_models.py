@@ -52,7 +52,7 @@ def test_als_agrees_with_the_library_that_trained_it() -> None:
     seen = csr_matrix((rng.random((30, 12)) < 0.3) * rng.uniform(0.5, 2, (30, 12)), dtype=F32)
     seen = seen[np.diff(seen.indptr) > 0]
     sequences = Sequences(seen.indices.astype(np.int64), seen.indptr.astype(np.int64), seen.data)
-    model = Als(Als.Config.model_validate({"factors": 4, "alpha": 2.0, "regularization": 0.1, "epochs": 5}))
+    model = Als(Als.Config(factors=4, alpha=2.0, regularization=0.1, epochs=5))
     model.fit(TrainingData(sequences, 12), TrainingOptions(seed=3))
     theirs = als(factors=4, alpha=2.0, regularization=0.1, iterations=5, random_state=3)
     theirs.fit(seen, show_progress=False)
@@ -82,7 +82,7 @@ def test_least_squares_in_groups_equals_one_by_one(monkeypatch: pytest.MonkeyPat
 def test_bpr_users_are_means_and_the_bias_is_a_dimension_of_its_own() -> None:
     # Items [y, b] = [1, 0.5], [2, -1]. Had both, the second at weight 3: x = (1 + 3·2)/4 = 1.75; scores 1.75 + 0.5 and
     # 3.5 - 1. Had the first alone: 1 + 0.5 and 2 - 1.
-    model = Bpr(Bpr.Config.model_validate({"factors": 1}))
+    model = Bpr(Bpr.Config(factors=1))
     model.restore({"items": np.array([[1, 0.5], [2, -1]], dtype=F32)})
     histories = Sequences(np.array([0, 1, 0]), np.array([0, 2, 3]), np.array([1, 3, 9], dtype=F32))
     np.testing.assert_allclose(model.user_vectors(histories), [[1.75, 1], [1, 1]], rtol=1e-6)
@@ -92,7 +92,7 @@ def test_bpr_users_are_means_and_the_bias_is_a_dimension_of_its_own() -> None:
 @pytest.mark.parametrize("name", ["als", "bpr"])
 def test_factors_items_without_events_are_unknown(name: str) -> None:
     # Nobody had item 2; who had nothing else is unknown, and it changes nothing beside others.
-    model = get_model(name)(get_model(name).Config.model_validate({"factors": 2, "epochs": 3}))
+    model = get_model(name)(get_model(name).Config(factors=2, epochs=3))
     model.fit(TrainingData(Sequences.from_lists([[0, 1], [1, 3], [0]]), 4))
     scores = model.score(Sequences.from_lists([[2], [0, 2], [0]]), np.array([[0, 1, 2, 3]] * 3))
     assert np.isnan(scores).tolist() == [[True] * 4, [False, False, True, False], [False, False, True, False]]
@@ -106,7 +106,7 @@ def test_factors_training_leaves_the_data_alone_and_reports_progress(name: str) 
     sequences = Sequences(items.copy(), np.array([0, 3, 4]), weights.copy())
     done: list[tuple[int, int]] = []
     options = TrainingOptions(progress=lambda at, total, note: done.append((at, total)))
-    model = get_model(name)(get_model(name).Config.model_validate({"factors": 2, "epochs": 3}))
+    model = get_model(name)(get_model(name).Config(factors=2, epochs=3))
     measured = model.fit(TrainingData(sequences, 3), options)
     assert done == [(1, 3), (2, 3), (3, 3)]
     assert measured["epochs"] == 3
@@ -119,7 +119,7 @@ def test_factors_training_leaves_the_data_alone_and_reports_progress(name: str) 
 def test_factors_another_seed_gives_other_factors(name: str) -> None:
     vectors = []
     for seed in (0, 1):
-        model = get_model(name)(get_model(name).Config.model_validate({"factors": 2, "epochs": 2}))
+        model = get_model(name)(get_model(name).Config(factors=2, epochs=2))
         model.fit(TrainingData(Sequences.from_lists([[0, 1], [1, 2]]), 3), TrainingOptions(seed=seed))
         vectors.append(model.item_vectors())
     assert not np.array_equal(*vectors)
@@ -137,7 +137,7 @@ def test_factors_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_bpr_says_that_training_diverged() -> None:
     with pytest.raises(ModelError, match="diverged"):
-        Bpr(Bpr.Config.model_validate({"factors": 2, "learning_rate": 1e30, "epochs": 5})).fit(
+        Bpr(Bpr.Config(factors=2, learning_rate=1e30, epochs=5)).fit(
             TrainingData(Sequences.from_lists([[0, 1], [2, 3], [1, 2]] * 5), 4)
         )
 
@@ -145,4 +145,4 @@ def test_bpr_says_that_training_diverged() -> None:
 @pytest.mark.parametrize("items", [np.zeros((3, 3)), np.zeros(3), np.zeros((3, 2, 1))])
 def test_factors_refuse_vectors_of_another_width(items: np.ndarray) -> None:
     with pytest.raises(ModelError, match="not 2 wide; train this model again"):
-        Als(Als.Config.model_validate({"factors": 2})).restore({"items": items.astype(F32)})
+        Als(Als.Config(factors=2)).restore({"items": items.astype(F32)})

@@ -1,5 +1,6 @@
 """What the two towers and neural matrix factorisation compute, by hand."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,8 @@ from workers.models.two_tower import TwoTower
 F32 = np.float32
 ALIKE = History(decay="harmonic", rate=0.0, length=100)
 SMALL: dict[str, dict[str, Any]] = {
-    "two_tower": {"dim": 8, "hidden": 8, "batch_size": 64, "n_negatives": 8},
-    "neumf": {"dim": 4, "layers": (8, 4), "batch_size": 64},
+    "two_tower": {"dim": 8, "hidden": 8, "batch_size": 64, "n_negatives": 8, "warmup_steps": 0, "average": 0.9},
+    "neumf": {"dim": 4, "layers": (8, 4), "batch_size": 64, "warmup_steps": 0, "average": 0.9},
 }
 
 
@@ -67,7 +68,7 @@ def test_places_to_predict_have_something_before_them(histories: list[list[int]]
 def two_tower_by_hand() -> TwoTower:
     """Width 2, one hidden unit, items e = [2, 0], [0, 4], [1, 1] and v = [1, 0], [0, 1], [1, 1]."""
     history = History(decay="harmonic", rate=1.0, length=2)
-    model = TwoTower(TwoTower.Config.model_validate({"dim": 2, "hidden": 1, "history": history}))
+    model = TwoTower(TwoTower.Config(dim=2, hidden=1, history=history))
     model.restore(
         {
             "inputs": np.array([[2, 0], [0, 4], [1, 1]], dtype=F32),
@@ -188,7 +189,7 @@ def test_neumf_heavier_events_pull_harder() -> None:
     # Items 1 and 2 follow item 0 equally often; those of item 2 weigh ten times as much.
     sequences = Sequences.from_lists([[0, 1], [0, 2]] * 20)
     weights = np.tile(np.array([1, 1, 1, 10], dtype=F32), 20)
-    model = new_model("neumf", epochs=30, learning_rate=0.01)
+    model = new_model("neumf", epochs=30, learning_rate=0.01, batch_size=8)
     model.fit(TrainingData(Sequences(sequences.items, sequences.offsets, weights), 4))
     scores = model.score(Sequences.from_lists([[0]]), np.array([[1, 2, 3]]))[0]
     assert scores[1] > scores[0] + 1
@@ -220,6 +221,42 @@ def test_neural_keeps_the_best_epoch_and_runs_all_without_targets(name: str) -> 
 def test_neural_says_that_training_diverged(name: str) -> None:
     with pytest.raises(ModelError, match=r"the loss of epoch \d+ is (nan|inf); lower learning_rate"):
         new_model(name, learning_rate=1e30).fit(pairs())
+
+
+@pytest.mark.parametrize("name", ["neumf", "two_tower"])
+def test_neural_training_that_is_broken_off_leaves_the_last_good_epoch(name: str) -> None:
+    data = pairs()
+
+    def stop(done: int, total: int, note: str) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    broken, whole = new_model(name, epochs=5), new_model(name, epochs=2)
+    with pytest.raises(KeyboardInterrupt):
+        broken.fit(data, TrainingOptions(progress=stop))
+    whole.fit(TrainingData(data.sequences, 10))
+    items = np.tile(np.arange(10), (30, 1))
+    np.testing.assert_array_equal(broken.score(data.sequences, items), whole.score(data.sequences, items))
+
+
+@pytest.mark.parametrize("name", ["neumf", "two_tower"])
+def test_neural_training_goes_on_from_its_checkpoint(name: str, tmp_path: Path) -> None:
+    data, path = pairs(), tmp_path / "training"
+
+    def stop(done: int, total: int, note: str) -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+    whole, resumed = new_model(name, epochs=4), new_model(name, epochs=4)
+    whole.fit(data)
+    with pytest.raises(KeyboardInterrupt):
+        resumed.fit(data, TrainingOptions(progress=stop, checkpoint=path))
+    seen: list[int] = []
+    resumed.fit(data, TrainingOptions(progress=lambda done, total, note: seen.append(done), checkpoint=path))
+    # The checkpoint is of the second epoch: the third was broken off before it was written.
+    assert seen == [3, 4]
+    items = np.tile(np.arange(10), (30, 1))
+    np.testing.assert_array_equal(resumed.score(data.sequences, items), whole.score(data.sequences, items))
 
 
 @pytest.mark.parametrize("name", ["neumf", "two_tower"])

@@ -7,7 +7,7 @@ from pydantic import Field
 from scipy.sparse import csr_matrix
 
 from workers.models.base import FloatArray, TrainingOptions
-from workers.models.factors import Factors, FactorsConfig, new_factorisation, run_factorisation
+from workers.models.factors import Factors, FactorsConfig, factorise
 
 _NUMBERS_AT_ONCE = 2**22
 
@@ -43,17 +43,15 @@ class Als(Factors):
     def learn(self, interactions: csr_matrix, options: TrainingOptions) -> FloatArray:
         """Factorise by ``implicit``."""
         config = cast(AlsConfig, self.config)
-        factorisation = new_factorisation(
-            "als",
-            "AlternatingLeastSquares",
+        return factorise(
+            "als.AlternatingLeastSquares",
+            interactions,
+            config.epochs,
+            options,
             factors=config.factors,
             alpha=config.alpha,
             regularization=config.regularization,
-            iterations=config.epochs,
-            random_state=options.seed,
         )
-        run_factorisation(factorisation, interactions, config.epochs, options)
-        return factorisation.item_factors
 
     def fold_in(self, interactions: csr_matrix) -> FloatArray:
         """The user's side of one more turn of training."""

@@ -1,54 +1,42 @@
 """Sequences as bags: what a user had before some moment, summed up with the newest items weighing most."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from workers.models.base import FloatArray, IntArray, Sequences
+from workers.models.base import IntArray, Sequences
 from workers.models.item_weights import History
-from workers.models.training import TrainingConfig
-
-
-class EventsConfig(TrainingConfig):
-    """Hyperparameters of models that predict events one by one."""
-
-    warmup_steps: int = Field(0, ge=0)
-    """Steps over which the learning rate rises to its full height."""
-    average: float = Field(0.0, ge=0, lt=1)
-    """Decay, per step, of the moving average of the weights, which is what is evaluated and kept; 0 for none."""
-    epochs: int = Field(10, ge=1)
-    """Passes over the data: at most so many with targets to stop by, exactly so many without."""
-    batch_size: int = Field(512, ge=1)
-    """Events that are predicted in one step."""
 
 
 @dataclass(frozen=True)
-class Events:
-    """A batch of events that are to be predicted from what came before them.
+class Places:
+    """Events to predict, each from what the same user had before it.
 
     Attributes:
-        places: where they stand in ``Sequences.items``, shape ``(n_events,)``.
-        users: whose they are, of the same shape.
-        candidates: item rows, the event's own first and then negatives, shape ``(n_events, n_candidates)``; None where
-            a step draws negatives for all of its events.
-        weights: how much each candidate counts, of the same shape.
+        places: in ``Sequences.items``, shape ``(n_places,)``.
+        users: user row of each, of the same shape.
+        negatives: items that it is told from, shape ``(n_places, n_negatives)``; None where the batch shares some.
     """
 
     places: IntArray
     users: IntArray
-    candidates: IntArray | None = None
-    weights: FloatArray | None = None
+    negatives: IntArray | None = None
 
-    def share(self, rank: int, n_shares: int) -> "Events":
-        """One of ``n_shares`` parts of the events, which together are all of them; may be empty."""
+    def share(self, rank: int, n_shares: int) -> "Places":
+        """One of ``n_shares`` parts, which together are all of them; may be empty."""
         part = slice(rank, None, n_shares)
-        candidates = None if self.candidates is None else self.candidates[part]
-        weights = None if self.weights is None else self.weights[part]
-        return Events(self.places[part], self.users[part], candidates, weights)
+        return Places(self.places[part], self.users[part], None if self.negatives is None else self.negatives[part])
+
+
+def place_batches(sequences: Sequences, size: int, per_user: int | None, rng: np.random.Generator) -> Iterator[Places]:
+    """What :func:`places_to_predict` gives, so many at once."""
+    places, users = places_to_predict(sequences, per_user, rng)
+    for begin in range(0, len(places), size):
+        yield Places(places[begin : begin + size], users[begin : begin + size])
 
 
 def places_to_predict(

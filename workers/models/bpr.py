@@ -7,7 +7,7 @@ from pydantic import Field
 from scipy.sparse import csr_matrix
 
 from workers.models.base import FloatArray, TrainingOptions
-from workers.models.factors import Factors, FactorsConfig, new_factorisation, run_factorisation
+from workers.models.factors import Factors, FactorsConfig, factorise
 
 
 class BprConfig(FactorsConfig):
@@ -53,19 +53,17 @@ class Bpr(Factors):
     def learn(self, interactions: csr_matrix, options: TrainingOptions) -> FloatArray:
         """Factorise by ``implicit``."""
         config = cast(BprConfig, self.config)
-        factorisation = new_factorisation(
-            "bpr",
-            "BayesianPersonalizedRanking",
+        return factorise(
+            "bpr.BayesianPersonalizedRanking",
+            interactions,
+            config.epochs,
+            options,
             factors=config.factors,
             learning_rate=config.learning_rate,
             regularization=config.regularization,
-            iterations=config.epochs,
             # Several threads update the same factors without a lock, so that the seed would not decide the outcome.
             num_threads=1,
-            random_state=options.seed,
         )
-        run_factorisation(factorisation, interactions, config.epochs, options)
-        return factorisation.item_factors
 
     def fold_in(self, interactions: csr_matrix) -> FloatArray:
         """Means of item vectors by the weights of events, with 1 for the bias."""

@@ -70,10 +70,8 @@ class Factors(Model):
         sequences = known_histories(data.sequences, data.n_items)
         items = np.full((data.n_items, self.width), np.nan, dtype=np.float32)
         if len(sequences.items):
-            learned = self.learn(_interactions(sequences, data.n_items), options or TrainingOptions())
-            if not np.isfinite(learned).all():
-                raise ModelError(f"training of {self.name} diverged: raise regularization and train again")
             is_seen = np.bincount(sequences.items, minlength=data.n_items) > 0
+            learned = self.learn(_interactions(sequences, data.n_items), options or TrainingOptions())
             items[is_seen] = learned[is_seen]
         self._items = items
         measured = {"epochs": float(cast(FactorsConfig, self.config).epochs)}
@@ -115,36 +113,43 @@ class Factors(Model):
         self._items = np.array(items, dtype=np.float32)
 
 
-def new_factorisation(module: str, name: str, **options: Any) -> Any:
-    """A model of ``implicit`` on the CPU, not fitted yet.
+def factorise(
+    name: str, interactions: csr_matrix, epochs: int, options: TrainingOptions, **settings: Any
+) -> FloatArray:
+    """Item factors by a model of ``implicit``, on the CPU.
+
+    Args:
+        name: module and class of the model in ``implicit.cpu``, with a dot between them.
+        interactions: what users had, shape ``(n_users, n_items)``.
+        epochs: passes over the data.
+        options: seed and progress.
+        settings: further arguments of the class.
 
     Raises:
-        ModelError: if the library is not installed.
+        ModelError: if the library is not installed, or the factors are no longer numbers.
     """
+    module, _, class_name = name.partition(".")
     try:
-        return getattr(import_module(f"implicit.cpu.{module}"), name)(**options)
+        kind = getattr(import_module(f"implicit.cpu.{module}"), class_name)
+        failure = import_module("implicit.recommender_base").ModelFitError
+        limits = import_module("threadpoolctl").threadpool_limits
     except ImportError as error:
         raise ModelError("implicit is not installed: pip install 'recsql[factors]'") from error
-
-
-def run_factorisation(factorisation: Any, interactions: csr_matrix, epochs: int, options: TrainingOptions) -> None:
-    """Fit a model of ``implicit``, with progress.
-
-    Raises:
-        ModelError: if its factors are no longer numbers.
-    """
-    limits = import_module("threadpoolctl").threadpool_limits
-    errors = import_module("implicit.recommender_base")
 
     def report(epoch: int, seconds: float, *measured: Any) -> None:
         options.progress(epoch + 1, epochs, "")
 
-    try:
-        # The library runs threads of its own, which those of BLAS would only get in the way of.
-        with limits(1, "blas"):
-            factorisation.fit(interactions, show_progress=False, callback=report)
-    except errors.ModelFitError as error:
-        raise ModelError(f"training diverged: {error}; raise regularization and train again") from error
+    # The library has threads of its own, which those of BLAS would only get in the way of.
+    with limits(1, "blas"):
+        model = kind(iterations=epochs, random_state=options.seed, **settings)
+        try:
+            model.fit(interactions, show_progress=False, callback=report)
+        except failure as error:
+            raise ModelError(
+                f"training diverged: {error}; raise regularization, or lower learning_rate where there is one, "
+                "and train again"
+            ) from error
+    return model.item_factors
 
 
 def _interactions(sequences: Sequences, n_items: int) -> csr_matrix:

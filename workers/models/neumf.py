@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import cast
 
 import numpy as np
@@ -11,11 +12,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from recsql.errors import ModelError
-from workers.models.bags import Events, EventsConfig, places_to_predict, recent_bags, sum_bags
+from workers.models.bags import Places, place_batches, recent_bags, sum_bags
 from workers.models.base import FloatArray, IntArray, Model, ModelConfig, Sequences, TrainingData, TrainingOptions
 from workers.models.batching import known_histories
 from workers.models.item_weights import History
-from workers.models.training import Task, fingerprint_of, seeded, train
+from workers.models.training import Task, TrainingConfig, fingerprint_of, seeded, train
 from workers.models.validation import ndcg_at_10
 from workers.models.vectors import histories_with_vectors
 
@@ -23,9 +24,13 @@ _PAIRS_AT_ONCE = 2**16
 _INIT_STD = 0.1
 
 
-class NeuMfConfig(EventsConfig):
+class NeuMfConfig(TrainingConfig):
     """Hyperparameters of neural matrix factorisation."""
 
+    epochs: int = Field(12, ge=1)
+    """Passes over the data: at most so many with targets to stop by, exactly so many without."""
+    batch_size: int = Field(512, ge=1)
+    """Events that are predicted in one step."""
     dim: int = Field(32, ge=1)
     """Width of a vector in either part; an item has two for itself and two for the histories that it is in."""
     layers: tuple[int, ...] = Field((64, 32, 16), min_length=1)
@@ -70,7 +75,7 @@ class Head(nn.Module):
 
 
 class _Trained(nn.Module):
-    """All parameters that are learnt, so that one average and one optimizer hold them."""
+    """All parameters that are learnt, so that one optimizer holds them."""
 
     def __init__(self, head: Head, n_items: int, dim: int) -> None:
         super().__init__()
@@ -141,9 +146,6 @@ class NeuMf(Model):
         is_seen = np.bincount(sequences.items, minlength=data.n_items) > 0
         trained = _Trained(self._new_head(), data.n_items, config.dim).to(options.device)
 
-        def loss(module: nn.Module, batch: Events, rng: np.random.Generator) -> tuple[Tensor, float]:
-            return _batch_loss(cast(_Trained, module), batch, sequences, config.history)
-
         def validate(module: nn.Module) -> float:
             self._take(cast(_Trained, module), is_seen)
             everything = np.arange(data.n_items)[None]
@@ -152,17 +154,18 @@ class NeuMf(Model):
                 lambda rows: self.score(sequences.take(rows), everything.repeat(len(rows), axis=0)), sequences, targets
             )
 
+        arrays = {**sequences.arrays(), "n_items": np.array(data.n_items), "targets": targets}
         best, measured = train(
             Task(
                 trained,
-                _Batches(sequences, data.n_items, config),
-                loss,
+                lambda rng: _batches(sequences, config, rng),
+                _Loss(config, sequences, data.n_items),
                 None if targets is None else validate,
                 [trained.sources, trained.items],
             ),
             config,
             options,
-            fingerprint_of(config, options, {**sequences.arrays(), "targets": targets}),
+            fingerprint_of(config, options, arrays),
         )
         self._take(cast(_Trained, best), is_seen)
         return measured
@@ -230,45 +233,47 @@ class NeuMf(Model):
         return Head(dim=self._options.dim, layers=self._options.layers, dropout=self._options.dropout)
 
     def _take(self, trained: _Trained, is_seen: np.ndarray) -> None:
-        """Use these weights for scoring from now on."""
-        self._head = trained.head
+        """Use these weights for scoring from now on, whatever becomes of the module."""
+        self._head = copy.deepcopy(trained.head)
         self._sources, items, self._biases = (
             table.detach().cpu().numpy().copy() for table in (trained.sources, trained.items, trained.biases[:, 0])
         )
         self._items = np.where(is_seen[:, None], items, np.float32(np.nan))
 
 
-def _batch_loss(trained: _Trained, batch: Events, sequences: Sequences, history: History) -> tuple[Tensor, float]:
-    """Sum of the losses of a batch's candidates, and the number of its events."""
-    bags = recent_bags(sequences, sequences.offsets[batch.users], batch.places, history, 0.5)
-    users = sum_bags(trained.sources, bags)
-    items, weights = (torch.from_numpy(array).to(users.device) for array in (batch.candidates, batch.weights))
-    logits = trained(users, items)
-    wanted = torch.zeros_like(logits)
-    wanted[:, 0] = 1
-    loss = functional.binary_cross_entropy_with_logits(logits, wanted, weights, reduction="sum")
-    return loss, float(len(batch.places))
+def _batches(sequences: Sequences, config: NeuMfConfig, rng: np.random.Generator) -> Iterator[Places]:
+    """An epoch's events, each with its negatives."""
+    seen = np.unique(sequences.items)
+    for batch in place_batches(sequences, config.batch_size, None, rng):
+        yield replace(batch, negatives=rng.choice(seen, (len(batch.places), config.n_negatives)))
 
 
-class _Batches:
-    """An epoch's events in random order, each with its negatives."""
+class _Loss:
+    """Binary cross-entropy of events and negatives, summed over all of them, and the number of events."""
 
-    def __init__(self, sequences: Sequences, n_items: int, config: NeuMfConfig) -> None:
-        self._sequences, self._n_items, self._config = sequences, n_items, config
-        self._seen = np.unique(sequences.items)
+    def __init__(self, config: NeuMfConfig, sequences: Sequences, n_items: int) -> None:
+        self._history, self._sequences, self._n_items = config.history, sequences, n_items
         owners = np.repeat(np.arange(sequences.n_users), np.diff(sequences.offsets))
         self._had = np.unique(owners * n_items + sequences.items)
         weights = sequences.weight_of_each()
         self._weights = weights / (weights.mean() if len(weights) else 1)
 
-    def __call__(self, rng: np.random.Generator) -> Iterator[Events]:
-        sequences, size = self._sequences, self._config.batch_size
-        places, users = places_to_predict(sequences, None, rng)
-        for begin in range(0, len(places), size):
-            at, owners = places[begin : begin + size], users[begin : begin + size]
-            drawn = rng.choice(self._seen, (len(at), self._config.n_negatives))
-            keys = owners[:, None] * self._n_items + drawn
-            nearest = self._had[np.minimum(np.searchsorted(self._had, keys), len(self._had) - 1)]
-            # What was drawn although the user had it does not count.
-            counted = np.concatenate([self._weights[at, None], nearest != keys], axis=1, dtype=np.float32)
-            yield Events(at, owners, np.concatenate([sequences.items[at, None], drawn], axis=1), counted)
+    def __call__(self, module: nn.Module, batch: Places, rng: np.random.Generator) -> tuple[Tensor, float]:
+        """As :class:`Task` asks for it; ``module`` is :class:`_Trained`."""
+        trained = cast(_Trained, module)
+        if not len(batch.places):
+            return torch.zeros((), device=trained.items.device), 0.0
+        assert batch.negatives is not None
+        keys = batch.users[:, None] * self._n_items + batch.negatives
+        nearest = self._had[np.minimum(np.searchsorted(self._had, keys), len(self._had) - 1)]
+        # What was drawn although the user had it does not count.
+        counts = np.concatenate([self._weights[batch.places, None], nearest != keys], axis=1, dtype=np.float32)
+        candidates = np.concatenate([self._sequences.items[batch.places, None], batch.negatives], axis=1)
+        starts = self._sequences.offsets[batch.users]
+        users = sum_bags(trained.sources, recent_bags(self._sequences, starts, batch.places, self._history, 0.5))
+        items, counted = (torch.from_numpy(array).to(users.device) for array in (candidates, counts))
+        logits = trained(users, items)
+        wanted = torch.zeros_like(logits)
+        wanted[:, 0] = 1
+        loss = functional.binary_cross_entropy_with_logits(logits, wanted, counted, reduction="sum")
+        return loss, float(len(candidates))

@@ -1,6 +1,6 @@
 """Two towers, one for users and one for items, served by inner product."""
 
-from collections.abc import Iterator
+import copy
 from typing import cast
 
 import numpy as np
@@ -10,24 +10,28 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from recsql.errors import ModelError
-from workers.models.bags import Events, EventsConfig, places_to_predict, recent_bags, sum_bags
+from workers.models.bags import Places, place_batches, recent_bags, sum_bags
 from workers.models.base import FloatArray, IntArray, Model, ModelConfig, Sequences, TrainingData, TrainingOptions
 from workers.models.batching import NegativeSampler, known_histories
 from workers.models.item_tables import ItemTables, clean_content
 from workers.models.item_weights import History
 from workers.models.losses import sampled_softmax_loss
-from workers.models.training import Task, fingerprint_of, seeded, train
+from workers.models.training import Task, TrainingConfig, fingerprint_of, seeded, train
 from workers.models.validation import ndcg_at_10
 from workers.models.vectors import histories_with_vectors, inner_products
 
 _USERS_AT_ONCE = 1024
 
 
-class TwoTowerConfig(EventsConfig):
+class TwoTowerConfig(TrainingConfig):
     """Hyperparameters of the two towers."""
 
     learning_rate: float = Field(0.001, gt=0)
-    """Step of AdamW."""
+    """Step of AdamW after the warm-up."""
+    epochs: int = Field(12, ge=1)
+    """Passes over the data: at most so many with targets to stop by, exactly so many without."""
+    batch_size: int = Field(512, ge=1)
+    """Events that are predicted in one step."""
     dim: int = Field(64, ge=1)
     """Width of item and user vectors."""
     hidden: int = Field(128, ge=1)
@@ -59,7 +63,7 @@ class UserTower(nn.Module):
 
 
 class _Trained(nn.Module):
-    """All parameters that are learnt, so that one average and one optimizer hold them."""
+    """All parameters that are learnt, so that one optimizer holds them."""
 
     def __init__(self, tower: UserTower, tables: ItemTables) -> None:
         super().__init__()
@@ -77,7 +81,8 @@ class TwoTower(Model):
         u = LayerNorm(m + W₂ gelu(W₁ m + b₁) + b₂)        score(u, j) = u · v_j
 
     Training predicts events from what the same user had before them, by cross-entropy against sampled negatives with
-    logQ correction. Items that training does not see have no id part, so their content alone places them.
+    logQ correction, an event counting its weight. Items that training does not see have no id part, so their content
+    alone places them.
 
     Shapes: item vectors ``(n_items, dim)``, user vectors ``(n_users, dim)``. Runs with the same seed, data, device and
     number of threads give the same weights.
@@ -115,12 +120,6 @@ class TwoTower(Model):
         tables = ItemTables(torch.from_numpy(content), torch.from_numpy(counts > 0), config.dim)
         trained = _Trained(self._new_tower(), tables).to(options.device)
 
-        def batches(rng: np.random.Generator) -> Iterator[Events]:
-            places, users = places_to_predict(sequences, config.targets_per_user, rng)
-            for begin in range(0, len(places), config.batch_size):
-                batch = slice(begin, begin + config.batch_size)
-                yield Events(places[batch], users[batch])
-
         def validate(module: nn.Module) -> float:
             self._take(cast(_Trained, module))
             users = self.user_vectors(sequences)
@@ -131,8 +130,8 @@ class TwoTower(Model):
         best, measured = train(
             Task(
                 trained,
-                batches,
-                _Loss(sequences, config, NegativeSampler(counts, config.n_negatives)),
+                lambda rng: place_batches(sequences, config.batch_size, config.targets_per_user, rng),
+                _Loss(config, sequences, counts),
                 None if targets is None else validate,
                 [tables.input_id, tables.output_id],
             ),
@@ -194,25 +193,32 @@ class TwoTower(Model):
         return UserTower(dim=self._options.dim, hidden=self._options.hidden, dropout=self._options.dropout)
 
     def _take(self, trained: _Trained) -> None:
-        """Use these weights, and their item vectors, for scoring from now on."""
-        self._tower = trained.tower
+        """Use these weights, and their item vectors, for scoring from now on, whatever becomes of the module."""
+        self._tower = copy.deepcopy(trained.tower)
         self._inputs, self._outputs = trained.tables.arrays()
 
 
 class _Loss:
-    """Sum of the losses of some events, each predicted from what its user had before it, and their number."""
+    """Cross-entropy of events, each predicted from what its user had before it, by the weights of the events."""
 
-    def __init__(self, sequences: Sequences, config: TwoTowerConfig, draw: NegativeSampler) -> None:
-        self._sequences, self._history, self._draw = sequences, config.history, draw
+    def __init__(self, config: TwoTowerConfig, sequences: Sequences, counts: IntArray) -> None:
+        self._history, self._sequences, self._weights = config.history, sequences, sequences.weight_of_each()
+        self._draw = NegativeSampler(counts, config.n_negatives)
 
-    def __call__(self, module: nn.Module, batch: Events, rng: np.random.Generator) -> tuple[Tensor, float]:
-        trained, sequences = cast(_Trained, module), self._sequences
-        inputs, outputs = trained.tables()
+    def __call__(self, module: nn.Module, batch: Places, rng: np.random.Generator) -> tuple[Tensor, float]:
+        """As :class:`Task` asks for it; ``module`` is :class:`_Trained`."""
+        trained = cast(_Trained, module)
+        device = trained.tables.is_seen.device
         # Drawn also for a share of a batch that is empty: all processes must draw alike.
-        targets, negatives, log_expected = (
-            torch.from_numpy(array).to(inputs.device) for array in (sequences.items[batch.places], *self._draw(rng))
+        drawn = self._draw(rng)
+        if not len(batch.places):
+            return torch.zeros((), device=device), 0.0
+        inputs, outputs = trained.tables()
+        starts = self._sequences.offsets[batch.users]
+        users = trained.tower(sum_bags(inputs, recent_bags(self._sequences, starts, batch.places, self._history, 1.0)))
+        targets, negatives, log_expected, weights = (
+            torch.from_numpy(array).to(device)
+            for array in (self._sequences.items[batch.places], *drawn, self._weights[batch.places])
         )
-        bags = recent_bags(sequences, sequences.offsets[batch.users], batch.places, self._history, 1.0)
-        states = trained.tower(sum_bags(inputs, bags))
-        losses = sampled_softmax_loss(states, outputs, targets, negatives, log_expected)
-        return losses.sum(), float(len(losses))
+        losses = sampled_softmax_loss(users, outputs, targets, negatives, log_expected)
+        return (losses * weights).sum(), float(weights.sum())
