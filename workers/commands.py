@@ -89,7 +89,7 @@ def tune(
         row | {"options": "\n".join(f"{name} {told(value)}" for name, value in row["options"].items())}
         for row in tuned.trials
     ]
-    emit({}, False, table(tried, f"Study {tuned.study}: the trials of all processes, on run {tuned.run_no}"))
+    emit({}, False, table(tried, f"Study {tuned.study}"))
     best = {name: told(value) for name, value in {**tuned.best, **tuned.options[model]}.items()}
     emit({}, False, table(best, "Best on validation"))
     emit(

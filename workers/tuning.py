@@ -100,6 +100,7 @@ class _Trials:
     def __init__(self, run: Run, model_class: type[Model], bar: Progress, n_trials: int) -> None:
         self.model_class, self.seed, self.bar, self.n_trials = model_class, run.config.seed, bar, n_trials
         self.made = 0
+        self.device = get_device()
         self.interrupts = Interrupts()
         self.fixed = run.config.models.get(model_class.name, {})
         if model_class.sources:
@@ -128,7 +129,7 @@ class _Trials:
         try:
             model = self.new_model(draw(trial, self.model_class.search))
             with self.interrupts.allowed(), _memory_error():
-                figures = model.fit(self.data, TrainingOptions(self.seed, get_device(), progress))
+                figures = model.fit(self.data, TrainingOptions(self.seed, self.device, progress))
             if METRIC not in figures:
                 raise ModelError(f"{self.model_class.name} does not measure {METRIC} where it is given targets")
         except (KeyboardInterrupt, *self.failures) as error:
