@@ -231,6 +231,18 @@ def test_studies_of_another_release_of_optuna_are_explained(simulated):
         tune(simulated, "ease", 1)
 
 
+def test_tune_fails_a_trial_whose_process_died(simulated):
+    tune(simulated, "ease", 1)
+    # What a killed process leaves: a trial that runs and gave its last sign of life a minute and a bit ago.
+    simulated.execute(
+        "with dead as (insert into recsql_optuna.trials (number, study_id, state, datetime_start) "
+        "select 1, study_id, 'RUNNING', now() from recsql_optuna.studies returning trial_id) "
+        "insert into recsql_optuna.trial_heartbeats (trial_id, heartbeat) "
+        "select trial_id, now() - interval '61 seconds' from dead"
+    )
+    assert [row["state"] for row in tune(simulated, "ease", 1).trials] == ["complete", "fail", "complete"]
+
+
 def test_tune_outlives_the_loss_of_idle_connections(simulated, monkeypatch):
     learn = Ease.learn
 
