@@ -106,7 +106,7 @@ def test_tune_without_optuna_says_what_to_install(cli: Cli, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["tune", "oracle"], "there is no model 'oracle'; known are ease"),
+        (["tune", "oracle"], "there is no model 'oracle'; known are "),
         (["tune", "ease", "--protocol", "nonsense"], "nonsense"),
     ],
 )
