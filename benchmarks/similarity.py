@@ -2,9 +2,9 @@
 
 Each method is refreshed on the test run of ``loo``, timed, and measured as a recommender by itself: one weighted join
 over the recent history. ``implicit``'s cosine recommender is fitted on the same interactions, in turns. Then 1,000
-events are taken away and come back, to compare following them with a full refresh, in one session, and on the
-validation run pairs are counted in no more than the newest 50, 100 … items of each user. ``--growth`` also refreshes
-simulated histories of 10⁵, 10⁶ … interactions, in a database of its own.
+events are taken away and come back, to compare following them with a full refresh, in one session, and pairs are
+counted in no more than the newest 50, 100 … items of each user. ``--growth`` also refreshes simulated histories of 10⁵,
+10⁶ … interactions, in a database of its own.
 """
 
 import time
@@ -88,9 +88,7 @@ def main() -> None:
             if value is not None and lo is not None and hi is not None:
                 results |= {f"{method}.ndcg@10": value, f"{method}.ndcg@10.lo": lo, f"{method}.ndcg@10.hi": hi}
         results |= measure_incremental(connection, config.get("reverse", 0.4))
-        # What a history is cut at is a choice, so validation is asked.
-        validation_no = pipeline.run("validation", until="popularity")
-        results |= measure_caps(connection, validation_no, config.get("reverse", 0.4))
+        results |= measure_caps(connection, run_no, config.get("reverse", 0.4))
         if options.growth:
             results |= measure_growth(url, options.growth, bars("growth"))
     report.publish(results, options.save)

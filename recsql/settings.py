@@ -34,6 +34,8 @@ class Settings(BaseSettings):
     """Folder with data sets that are already on this machine."""
     text_model: str | None = None
     """Name or path of a sentence-transformers model; the packaged one when unset."""
+    model_options: Path | None = None
+    """JSON file of hyperparameters that differ from the defaults, by name of the model; ``recsql tune`` prints one."""
     threads: int | None = None
     """Threads that torch may use; torch's own default when unset."""
     connections: int = Field(default_factory=lambda: min(os.cpu_count() or 1, 8), ge=1)
@@ -49,7 +51,9 @@ class Settings(BaseSettings):
     cron_evaluate: str = "17 3 * * *"
     """When workers choose epochs and weights anew and measure every method (UTC); empty for never."""
 
-    @field_validator("database_url", "pg_bin", "text_model", "threads", "checkpoints", "curves", mode="before")
+    @field_validator(
+        "database_url", "pg_bin", "text_model", "model_options", "threads", "checkpoints", "curves", mode="before"
+    )
     @classmethod
     def _empty_is_unset(cls, value: Any) -> Any:
         """``RECSQL_DATABASE_URL=`` in a file of variables leaves it out."""

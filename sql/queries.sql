@@ -273,6 +273,10 @@ select stage from recsql.run_stage where run_no = %(run_no)s and state = 'comple
 -- Be the only one to make a run; the lock ends with the session.
 select pg_try_advisory_lock(hashtextextended('recsql.run ' || %(fingerprint)s, 0));
 
+-- wait_for_run --
+-- The same, after whoever makes the run now.
+select pg_advisory_lock(hashtextextended('recsql.run ' || %(fingerprint)s, 0));
+
 -- unlock_run --
 -- Let others make the run.
 select pg_advisory_unlock(hashtextextended('recsql.run ' || %(fingerprint)s, 0));
@@ -395,11 +399,11 @@ where run_no = %(run_no)s and user_no between %(first)s and %(last)s
 order by user_no, item_no;
 
 -- run_artifact --
--- The newest version of a model that a run trained.
+-- The newest version of a model that a run trained, unless it was pruned.
 select v.version_no, v.artifact
 from recsql.model_version as v
 inner join recsql.model as m on m.model_no = v.model_no
-where v.run_no = %(run_no)s and m.model = %(model)s
+where v.run_no = %(run_no)s and m.model = %(model)s and v.artifact is not null
 order by v.version_no desc
 limit 1;
 
@@ -581,6 +585,126 @@ order by r.load_no, n_rows desc, r.reason;
 -- prune_runs --
 -- Forget old runs but for their figures.
 select run_no from recsql.prune_runs(%(keep)s::integer);
+
+-- model_versions --
+-- Versions of a model, or of all.
+select
+    version_no as version,
+    model,
+    run_no,
+    part,
+    created_at,
+    epochs,
+    ndcg as "ndcg@10",
+    n_bytes,
+    is_served as served
+from recsql.model_registry
+where %(model)s::text is null or model = %(model)s
+order by version_no;
+
+-- model_version --
+-- All that is known of a version but its figures. trained_until: newest event that training saw, null once the run is pruned.
+select
+    g.version_no as version,
+    g.model,
+    g.run_no,
+    g.created_at,
+    g.is_served as served,
+    v.config,
+    v.metrics,
+    jsonb_build_object(
+        'part', g.part, 'as_of', r.as_of, 'last_event_no', r.last_event_no, 'trained_until', i.trained_until,
+        'n_interactions', i.n_interactions
+    ) as data,
+    jsonb_build_object('n_bytes', g.n_bytes, 'sha256', g.sha256) as artifact,
+    jsonb_build_object(
+        'dim', g.dim,
+        'n_items', (select count(*) from recsql.item_vector as x where x.version_no = g.version_no),
+        'n_users', (select count(*) from recsql.user_vector as x where x.version_no = g.version_no)
+    ) as vectors
+from recsql.model_registry as g
+inner join recsql.model_version as v on v.version_no = g.version_no
+left join recsql.run as r on r.run_no = g.run_no
+cross join lateral (
+    select max(n.at) as trained_until, nullif(count(*), 0) as n_interactions
+    from recsql.interaction as n
+    where n.run_no = g.run_no
+) as i
+where g.version_no = %(version)s::integer;
+
+-- model_quality --
+-- What a version reached in the run that trained it.
+select e.metric || '@' || e.k as metric, e.segment, e.value, e.lo, e.hi, e.n_users
+from recsql.model_registry as g
+inner join recsql.evaluation as e on e.run_no = g.run_no and e.method = g.model
+where g.version_no = %(version)s::integer
+order by e.metric, e.segment;
+
+-- compare_models --
+-- Facts of several versions side by side, each as an object from version to value: data, config, what training measured
+-- (metric) and what the run was found to reach (quality).
+with wanted as (
+    select g.*, v.config, v.metrics, r.last_event_no
+    from recsql.model_registry as g
+    inner join recsql.model_version as v on v.version_no = g.version_no
+    left join recsql.run as r on r.run_no = g.run_no
+    where g.version_no = any(%(versions)s::integer [])
+),
+
+fact as (
+    select w.version_no, 1 as position, 'data' as kind, d.name, d.value
+    from wanted as w
+    cross join lateral (
+        values
+        ('model', to_jsonb(w.model)), ('part', to_jsonb(w.part)), ('run_no', to_jsonb(w.run_no)),
+        ('last_event_no', to_jsonb(w.last_event_no)), ('created_at', to_jsonb(w.created_at))
+    ) as d (name, value)
+    union all
+    select w.version_no, 2 as position, 'config' as kind, c.key as name, c.value
+    from wanted as w cross join lateral jsonb_each(w.config) as c
+    union all
+    select w.version_no, 3 as position, 'metric' as kind, c.key as name, c.value
+    from wanted as w cross join lateral jsonb_each(w.metrics) as c
+    union all
+    select w.version_no, 4 as position, 'quality' as kind, e.metric || '@' || e.k as name, to_jsonb(e.value) as value
+    from wanted as w
+    inner join recsql.evaluation as e on e.run_no = w.run_no and e.method = w.model and e.segment = 'all'
+)
+
+select
+    f.kind,
+    f.name,
+    jsonb_object_agg(f.version_no, f.value) as by_version,
+    count(distinct f.value) > 1 or count(f.value) < (select count(*) from wanted) as differs
+from fact as f
+group by f.position, f.kind, f.name
+order by f.position, f.name;
+
+-- model_artifact --
+-- A version's artifact and what its digest must be.
+select v.artifact, encode(v.artifact_sha256, 'hex') as sha256
+from recsql.model_version as v
+where v.version_no = %(version)s::integer;
+
+-- prune_models --
+-- Forget artifacts and vectors that no kept run uses, or only tell which.
+select version_no as version, model, run_no, n_bytes from recsql.prune_models(%(keep)s::integer, %(dry_run)s::boolean);
+
+-- lock_studies --
+-- Be the only one to make the tables of studies, or a study; the lock ends with the session.
+select pg_advisory_lock(hashtextextended('recsql.studies', 0));
+
+-- unlock_studies --
+-- Let others.
+select pg_advisory_unlock(hashtextextended('recsql.studies', 0));
+
+-- create_study_schema --
+-- Make room for Optuna's tables.
+create schema if not exists recsql_optuna;
+
+-- run_fingerprint --
+-- Digest of all that a run reads.
+select fingerprint from recsql.run where run_no = %(run_no)s::integer;
 
 -- run_stages --
 -- What a run has behind it.

@@ -9,7 +9,7 @@ from recsql import __version__
 from recsql.cli import data, database, results
 from recsql.cli.output import console
 from recsql.errors import RecsqlError
-from workers import commands
+from workers import commands, model_commands
 from workers.demo import demo
 
 INTERRUPTED = 130
@@ -19,6 +19,7 @@ app = typer.Typer(
     no_args_is_help=True, pretty_exceptions_enable=False, help="A recommender that lives inside PostgreSQL."
 )
 app.add_typer(database.app, name="db")
+app.add_typer(model_commands.app, name="model")
 for panel, members in {
     "Data": (data.load, data.inbox, data.activity, data.rejected, data.redrive),
     "Pipeline": (
@@ -26,6 +27,7 @@ for panel, members in {
         commands.embed,
         commands.refresh,
         commands.train,
+        commands.tune,
         commands.score,
         commands.evaluate,
         commands.publish,

@@ -1,12 +1,13 @@
-"""``recsql run|embed|refresh|train|score|evaluate|publish|worker|defer``: the commands that compute."""
+"""``recsql run|embed|refresh|train|tune|score|evaluate|publish|worker|defer``: the commands that compute."""
 
+import json
 import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recsql.cli.output import Json, emit, progress_bars, rows, table
+from recsql.cli.output import Json, emit, progress_bars, rows, table, told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,6 +59,46 @@ def follow(as_json: Json = False) -> None:
 def train(part: PartOption = "production", protocol: Protocol = "loo", seed: Seed = 0, as_json: Json = False) -> None:
     """Go on with a run until its sequence model is trained."""
     _until("train", part, protocol, seed, as_json)
+
+
+def tune(
+    model: Annotated[str, typer.Argument(help="Name of the model: ease, slit, transformer …")],
+    trials: Annotated[int, typer.Option(min=1, help="How many more configurations this process tries.")] = 20,
+    timeout: Annotated[
+        float | None, typer.Option(min=0, metavar="SECONDS", help="Begin no further trial after so long.")
+    ] = None,
+    protocol: Protocol = "loo",
+    seed: Annotated[int, typer.Option(help="Seed of the search and of training.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Search for better hyperparameters of a model on the validation run; repeated, it goes on with the study."""
+    from recsql.errors import ConfigurationError
+
+    try:
+        from workers import tuning
+    except ModuleNotFoundError as error:
+        if error.name != "optuna":
+            raise
+        raise ConfigurationError("The search needs Optuna: pip install 'recsql[tune]'.") from None
+    with pipeline(protocol, seed) as made:
+        tuned = tuning.tune(made, model, trials, timeout, made.bar(f"tune {model}"))
+    if as_json:
+        emit(vars(tuned), True)
+        return
+    tried = [
+        row | {"options": "\n".join(f"{name} {told(value)}" for name, value in row["options"].items())}
+        for row in tuned.trials
+    ]
+    emit({}, False, table(tried, f"Study {tuned.study}"))
+    best = {name: told(value) for name, value in {**tuned.best, **tuned.options[model]}.items()}
+    emit({}, False, table(best, "Best on validation"))
+    emit(
+        {},
+        False,
+        "To use it, in workers too:\n\n"
+        f"  echo '{json.dumps(tuned.options)}' > models.json\n"
+        '  export RECSQL_MODEL_OPTIONS="$PWD/models.json"\n  recsql run',
+    )
 
 
 def score(part: PartOption = "production", protocol: Protocol = "loo", seed: Seed = 0, as_json: Json = False) -> None:

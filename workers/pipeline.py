@@ -82,22 +82,24 @@ class Pipeline:
         refresh_activity(self.connection)
         return run_no, published is not None
 
-    def run(self, part: Part, until: str | None = None) -> int:
+    def run(self, part: Part, until: str | None = None, *, wait: bool = False) -> int:
         """Make a run, go on with it where it was stopped, or find it complete; returns its number.
 
         Args:
             part: which events it may see.
             until: the last stage to do; all stages when None.
+            wait: for another process that is making the same run, and go on with what it made.
 
         Raises:
-            PipelineError: another process is making the same run, or there is nothing to learn from.
+            PipelineError: another process is making the same run, unless that is waited for, or there is nothing to
+                learn from.
         """
         config = json.dumps(vars(self.config), sort_keys=True)
         state = self._one("input_state")
         # Of validation nothing is asked: it is what chooses. What it chose is input to the others.
         chosen = (None, None) if part == "validation" else self._chosen()
         fingerprint = sha256(f"{part} {state} {config} {chosen} {__version__}".encode()).hexdigest()
-        with self._only_one(fingerprint):
+        with self._only_one(fingerprint, wait):
             found = self.connection.execute(QUERIES["run_of_input"], {"fingerprint": fingerprint}).fetchone()
             if found and found[1] == "complete":
                 return found[0]
@@ -146,9 +148,11 @@ class Pipeline:
         return (row[0], row[1]) if row else (self._one("default_policy"), None)
 
     @contextmanager
-    def _only_one(self, fingerprint: str) -> Iterator[None]:
+    def _only_one(self, fingerprint: str, wait: bool) -> Iterator[None]:
         """A lock that ends with the connection, so that a killed process leaves nothing to clear away."""
-        if not self._one("lock_run", fingerprint=fingerprint):
+        if wait:
+            self._one("wait_for_run", fingerprint=fingerprint)
+        elif not self._one("lock_run", fingerprint=fingerprint):
             raise PipelineError("Another process is making this run: wait for it, or see 'recsql status'.")
         try:
             yield

@@ -10,6 +10,7 @@ import psycopg
 from recsql.errors import PipelineError
 from recsql.queries import QUERIES
 from workers.interactions import RunData, read_run
+from workers.model_options import read_model_options
 from workers.models.base import Model
 from workers.models.registry import load_artifact
 from workers.tables import read_columns
@@ -30,7 +31,7 @@ class PipelineConfig:
         candidates: candidates of each source a user.
         candidates_of: candidates of a source of which there are more or fewer, by its name.
         reverse: how much a pair counts in the direction in which it did not happen, in the sequential similarity.
-        models: hyperparameters that differ from the defaults, by name of the model.
+        models: hyperparameters that differ from the defaults, by name of the model; those of ``RECSQL_MODEL_OPTIONS``.
         seed: of training.
     """
 
@@ -38,7 +39,7 @@ class PipelineConfig:
     candidates: int = 150
     candidates_of: dict[str, int] = field(default_factory=dict)
     reverse: float = 0.4
-    models: dict[str, dict[str, Any]] = field(default_factory=dict)
+    models: dict[str, dict[str, Any]] = field(default_factory=read_model_options)
     seed: int = 0
 
     def n_candidates(self, source: str) -> int:

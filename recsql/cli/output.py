@@ -64,6 +64,15 @@ def _cell(value: Any) -> str:
     return str(value)
 
 
+def told(value: Any) -> str:
+    """A value out of JSON for people: numbers with as many digits as tell small ones apart, lists item by item."""
+    if value is None:
+        return ""
+    if isinstance(value, list | tuple):
+        return ", ".join(map(told, value))
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
 class LogProgress:
     """Progress where bars would only fill a log: a line a task that took a while, and one every half minute."""
 

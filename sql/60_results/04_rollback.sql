@@ -15,7 +15,7 @@ begin
     end if;
     select l.* into v_earlier
     from release_log as l
-    inner join run as r on r.run_no = l.run_no
+    inner join run as r on r.run_no = l.run_no and r.state = 'complete'
     where
         l.slot = p_slot and l.action = 'publish' and l.run_no <> v_release.run_no
         and l.release_no < (

@@ -8,26 +8,7 @@ as $$
 declare
     v_run record;
 begin
-    if p_keep is null or p_keep < 1 then
-        raise exception 'p_keep is %, but at least one run of each kind is kept', coalesce(p_keep::text, 'null')
-            using errcode = 'RS002', hint = 'Keep two, so that there is one to roll back to.';
-    end if;
-    for v_run in
-        select r.run_no, r.fingerprint
-        from (
-            select r.run_no, r.fingerprint, r.state,
-                row_number() over (
-                    partition by s.protocol, s.part, r.state = 'complete' order by r.run_no desc
-                ) as position
-            from run as r
-            left join split as s on s.split_no = r.split_no
-            where r.state <> 'pruned'
-        ) as r
-        where
-            (r.position > p_keep or (r.state <> 'complete' and r.position > 1))
-            and not exists (select from release as l where l.run_no = r.run_no)
-        order by r.run_no
-    loop
+    for v_run in select u.run_no, u.fingerprint from unkept_run(p_keep) as u loop
         -- Whoever is making the run holds this lock.
         if pg_try_advisory_xact_lock(hashtextextended('recsql.run ' || v_run.fingerprint, 0)) then
             perform prune_run(v_run.run_no);

@@ -1,6 +1,6 @@
 """Weighted matrix factorisation for implicit feedback by alternating least squares."""
 
-from typing import cast
+from typing import ClassVar, cast
 
 import numpy as np
 from pydantic import Field
@@ -8,6 +8,7 @@ from scipy.sparse import csr_matrix
 
 from workers.models.base import FloatArray, TrainingOptions
 from workers.models.factors import Factors, FactorsConfig, factorise
+from workers.models.search import Range, Search
 
 _NUMBERS_AT_ONCE = 2**22
 
@@ -39,6 +40,11 @@ class Als(Factors):
 
     name = "als"
     Config = AlsConfig
+    search: ClassVar[Search] = {
+        "factors": Range(8, 256, log=True),
+        "alpha": Range(0.1, 100.0, log=True),
+        "regularization": Range(0.001, 10.0, log=True),
+    }
 
     def learn(self, interactions: csr_matrix, options: TrainingOptions) -> FloatArray:
         """Factorise by ``implicit``."""

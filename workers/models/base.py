@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from workers.models.search import Search
+
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float32]
 
@@ -116,6 +118,8 @@ class Model(ABC):
     Config: ClassVar[type[ModelConfig]]
     sources: ClassVar[tuple[str, ...]] = ()
     """Rows of ``recsql.source`` that serve its lists of neighbours, if it has such; see :meth:`neighbours`."""
+    search: ClassVar[Search] = {}
+    """Where ``recsql tune`` looks for hyperparameters; fields that are not named keep what they are."""
 
     def __init__(self, config: ModelConfig | None = None) -> None:
         self.config = config or self.Config()

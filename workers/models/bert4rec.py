@@ -1,7 +1,7 @@
 """A transformer in both directions that fills in masked items, served by inner product."""
 
 from collections.abc import Iterator
-from typing import cast
+from typing import ClassVar, cast
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 from workers.models.attention import MASKED, PADDING, BidirectionalNetwork
 from workers.models.base import Sequences
 from workers.models.batching import Batch
+from workers.models.search import Choice, Range, Search
 from workers.models.sequence import SequenceConfig, SequenceModel
 
 
@@ -48,6 +49,12 @@ class Bert4Rec(SequenceModel):
 
     name = "bert4rec"
     Config = Bert4RecConfig
+    search: ClassVar[Search] = {
+        **SequenceModel.search,
+        "n_layers": Range(1, 3),
+        "n_heads": Choice((1, 2, 4)),
+        "masked": Range(0.1, 0.6),
+    }
 
     def new_network(self) -> BidirectionalNetwork:
         """Attention blocks with fresh weights."""

@@ -1,6 +1,6 @@
 """Matrix factorisation by Bayesian personalised ranking."""
 
-from typing import cast
+from typing import ClassVar, cast
 
 import numpy as np
 from pydantic import Field
@@ -8,6 +8,7 @@ from scipy.sparse import csr_matrix
 
 from workers.models.base import FloatArray, TrainingOptions
 from workers.models.factors import Factors, FactorsConfig, factorise
+from workers.models.search import Range, Search
 
 
 class BprConfig(FactorsConfig):
@@ -44,6 +45,12 @@ class Bpr(Factors):
 
     name = "bpr"
     Config = BprConfig
+    search: ClassVar[Search] = {
+        "factors": Range(8, 256, log=True),
+        "epochs": Range(20, 200),
+        "learning_rate": Range(0.005, 0.2, log=True),
+        "regularization": Range(0.001, 0.1, log=True),
+    }
 
     @property
     def width(self) -> int:

@@ -1,6 +1,6 @@
 """EASE: item weights in closed form, served as one weighted join over a user's history."""
 
-from typing import cast
+from typing import ClassVar, cast
 
 import numpy as np
 from pydantic import Field
@@ -9,6 +9,7 @@ from scipy.sparse import csr_array
 
 from workers.models.base import FloatArray, Sequences
 from workers.models.item_weights import History, ItemWeights, ItemWeightsConfig
+from workers.models.search import Range, Search
 
 
 class EaseConfig(ItemWeightsConfig):
@@ -37,6 +38,7 @@ class Ease(ItemWeights):
     name = "ease"
     sources = ("ease",)
     Config = EaseConfig
+    search: ClassVar[Search] = {"lambda_": Range(10.0, 10_000.0, log=True)}
 
     def learn(self, sequences: Sequences, n_items: int) -> FloatArray:
         """Invert the regularised Gram matrix."""

@@ -1,11 +1,12 @@
 """A recurrent network over what a user did, served by inner product."""
 
-from typing import cast
+from typing import ClassVar, cast
 
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
+from workers.models.search import Choice, Range, Search
 from workers.models.sequence import SequenceConfig, SequenceModel
 
 
@@ -54,6 +55,7 @@ class Gru4Rec(SequenceModel):
 
     name = "gru4rec"
     Config = Gru4RecConfig
+    search: ClassVar[Search] = {**SequenceModel.search, "n_layers": Range(1, 2), "hidden_dim": Choice((64, 128, 256))}
 
     def new_network(self) -> RecurrentNetwork:
         """Recurrent layers with fresh weights."""

@@ -1,6 +1,6 @@
 """One representation of users and items, learnt by collaborative filtering and by a deep model at once."""
 
-from typing import cast
+from typing import ClassVar, cast
 
 import torch
 from pydantic import Field
@@ -9,6 +9,7 @@ from torch import Tensor
 from workers.models.base import IntArray
 from workers.models.batching import NegativeSampler
 from workers.models.losses import full_softmax_loss, gbce_loss, sampled_softmax_loss
+from workers.models.search import Range, Search
 from workers.models.sequence import SequenceLoss
 from workers.models.transformer import Transformer, TransformerConfig
 
@@ -67,6 +68,7 @@ class Joint(Transformer):
 
     name = "joint"
     Config = JointConfig
+    search: ClassVar[Search] = {**Transformer.search, "collaborative": Range(0.001, 1.0, log=True)}
 
     def new_loss(self, counts: IntArray) -> JointLoss:
         """Both terms."""

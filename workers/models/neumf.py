@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import cast
+from typing import ClassVar, cast
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from workers.models.bags import Places, place_batches, recent_bags, sum_bags
 from workers.models.base import FloatArray, IntArray, Model, ModelConfig, Sequences, TrainingData, TrainingOptions
 from workers.models.batching import known_histories
 from workers.models.item_weights import History
+from workers.models.search import Choice, Range, Search
 from workers.models.training import Task, TrainingConfig, fingerprint_of, seeded, train
 from workers.models.validation import ndcg_at_10
 from workers.models.vectors import histories_with_vectors
@@ -121,6 +122,12 @@ class NeuMf(Model):
 
     name = "neumf"
     Config = NeuMfConfig
+    search: ClassVar[Search] = {
+        "dim": Choice((16, 32, 64)),
+        "dropout": Range(0.0, 0.5),
+        "learning_rate": Range(0.0003, 0.01, log=True),
+        "n_negatives": Range(1, 8),
+    }
 
     def __init__(self, config: ModelConfig | None = None) -> None:
         super().__init__(config)

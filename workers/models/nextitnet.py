@@ -1,11 +1,12 @@
 """A convolutional network over what a user did, served by inner product."""
 
-from typing import cast
+from typing import ClassVar, cast
 
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
+from workers.models.search import Range, Search
 from workers.models.sequence import SequenceConfig, SequenceModel
 
 
@@ -76,6 +77,7 @@ class NextItNet(SequenceModel):
 
     name = "nextitnet"
     Config = NextItNetConfig
+    search: ClassVar[Search] = {**SequenceModel.search, "kernel_size": Range(2, 5)}
 
     def new_network(self) -> ConvolutionalNetwork:
         """Residual blocks with fresh weights."""

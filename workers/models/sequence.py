@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Iterator
-from typing import Literal, cast
+from typing import ClassVar, Literal, cast
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from workers.models.base import FloatArray, IntArray, Model, ModelConfig, Sequen
 from workers.models.batching import Batch, NegativeSampler, history_batches, known_histories, training_batches
 from workers.models.item_tables import ItemParts, ItemTables, clean_content
 from workers.models.losses import full_softmax_loss, gbce_loss, sampled_softmax_loss
+from workers.models.search import Choice, Range, Search
 from workers.models.training import Task, TrainingConfig, fingerprint_of, seeded, train
 from workers.models.validation import ndcg_at_10
 from workers.models.vectors import inner_products
@@ -123,6 +124,14 @@ class SequenceModel(Model):
     """
 
     Config = SequenceConfig
+    search: ClassVar[Search] = {
+        "dim": Choice((32, 64, 128)),
+        "max_length": Choice((50, 100, 200)),
+        "dropout": Range(0.0, 0.5),
+        "learning_rate": Range(0.0003, 0.01, log=True),
+        "weight_decay": Range(0.001, 1.0, log=True),
+        "batch_tokens": Choice((1024, 2048, 4096)),
+    }
 
     def __init__(self, config: ModelConfig | None = None) -> None:
         super().__init__(config)

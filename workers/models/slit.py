@@ -1,6 +1,6 @@
 """SLIT: what comes next as a ridge regression on what came before, served as two weighted joins over the history."""
 
-from typing import cast
+from typing import ClassVar, cast
 
 import numpy as np
 from pydantic import Field
@@ -8,6 +8,7 @@ from scipy.linalg import cho_factor, cho_solve
 
 from workers.models.base import FloatArray, Sequences
 from workers.models.item_weights import History, ItemWeights, ItemWeightsConfig
+from workers.models.search import Range, Search
 
 
 class SlitConfig(ItemWeightsConfig):
@@ -52,6 +53,12 @@ class Slit(ItemWeights):
     name = "slit"
     sources = ("slit", "slit_long")
     Config = SlitConfig
+    search: ClassVar[Search] = {
+        "ridge": (Range(10.0, 10_000.0, log=True), Range(100.0, 100_000.0, log=True)),
+        "future_length": Range(1, 30),
+        "reverse": Range(0.0, 1.0),
+        "popularity_power": Range(0.0, 0.8),
+    }
 
     def learn(self, sequences: Sequences, n_items: int) -> FloatArray:
         """Sum up both products over pairs of places, then solve.

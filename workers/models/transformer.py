@@ -1,10 +1,11 @@
 """A causal transformer over what a user did, served by inner product."""
 
-from typing import Literal, cast
+from typing import ClassVar, Literal, cast
 
 from pydantic import Field, model_validator
 
 from workers.models.attention import CausalNetwork
+from workers.models.search import Choice, Range, Search
 from workers.models.sequence import SequenceConfig, SequenceModel
 
 
@@ -45,6 +46,7 @@ class Transformer(SequenceModel):
 
     name = "transformer"
     Config = TransformerConfig
+    search: ClassVar[Search] = {**SequenceModel.search, "n_layers": Range(1, 3), "n_heads": Choice((1, 2, 4))}
 
     def new_network(self) -> CausalNetwork:
         """Attention blocks with fresh weights."""

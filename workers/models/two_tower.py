@@ -1,7 +1,7 @@
 """Two towers, one for users and one for items, served by inner product."""
 
 import copy
-from typing import cast
+from typing import ClassVar, cast
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from workers.models.batching import NegativeSampler, known_histories
 from workers.models.item_tables import ItemTables, clean_content
 from workers.models.item_weights import History
 from workers.models.losses import sampled_softmax_loss
+from workers.models.search import Choice, Range, Search
 from workers.models.training import Task, TrainingConfig, fingerprint_of, seeded, train
 from workers.models.validation import ndcg_at_10
 from workers.models.vectors import histories_with_vectors, inner_products
@@ -94,6 +95,11 @@ class TwoTower(Model):
 
     name = "two_tower"
     Config = TwoTowerConfig
+    search: ClassVar[Search] = {
+        "dim": Choice((32, 64, 128)),
+        "dropout": Range(0.0, 0.6),
+        "learning_rate": Range(0.0003, 0.01, log=True),
+    }
 
     def __init__(self, config: ModelConfig | None = None) -> None:
         super().__init__(config)

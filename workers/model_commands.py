@@ -1,0 +1,149 @@
+"""``recsql model``: the versions of trained models, what they were made of and how good they are."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from recsql.cli.output import Json, console, emit, rows, table, told
+from recsql.errors import InputError, ModelError, NotFoundError
+
+app = typer.Typer(no_args_is_help=True, help="List, compare, export and prune trained models.")
+
+Version = Annotated[int, typer.Argument(help="Number of the version, as 'recsql model list' shows it.")]
+
+
+@app.command("list")
+def list_versions(
+    model: Annotated[str | None, typer.Argument(help="Only versions of this model.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List the trained versions: on which events, how long, how good, how large, and which is served."""
+    found = rows("model_versions", model=model)
+    if model is not None and not found:
+        raise NotFoundError(f"There is no version of a model '{model}': 'recsql model list' shows all versions.")
+    emit(found, as_json, None if found else "No model is trained yet: 'recsql run' trains one.")
+
+
+@app.command()
+def show(version: Version, as_json: Json = False) -> None:
+    """Show a version: configuration, figures, the events it has seen, its artifact and its vectors."""
+    found = _one("model_version", version)
+    quality = rows("model_quality", version=version)
+    if as_json:
+        emit({**found, "quality": quality}, True)
+        return
+    nested = {name: found.pop(name) for name in ("data", "artifact", "vectors", "config", "metrics")}
+    emit({}, False, table(found, f"Version {version}"))
+    for name, facts in nested.items():
+        emit({}, False, table({key: told(value) for key, value in facts.items()}, name.capitalize()))
+    if quality:
+        emit({}, False, table(quality, f"Quality on what came after ({nested['data']['part']})"))
+
+
+@app.command()
+def compare(
+    versions: Annotated[list[int], typer.Argument(help="Numbers of two versions or more.")],
+    as_json: Json = False,
+) -> None:
+    """Compare versions: the options in which they differ, and their figures side by side."""
+    if len(set(versions)) < 2:
+        raise InputError("Name two versions or more: 'recsql model list' shows them.")
+    facts = rows("compare_models", versions=versions)
+    known = next((fact["by_version"] for fact in facts if fact["name"] == "model"), {})
+    for version in versions:
+        if str(version) not in known:
+            raise _unknown(version)
+    if as_json:
+        emit({"versions": versions, "facts": facts}, True)
+        return
+    shown = [
+        {"kind": fact["kind"], "name": fact["name"]}
+        | {f"version {version}": told(fact["by_version"].get(str(version))) for version in versions}
+        for fact in facts
+        if fact["kind"] != "config" or fact["differs"]
+    ]
+    emit(shown, False)
+    if any(fact["name"] in ("part", "last_event_no") and fact["kind"] == "data" and fact["differs"] for fact in facts):
+        console.print("They were trained on different events, so their figures say little about which is better.")
+
+
+@app.command()
+def export(
+    version: Version,
+    file: Annotated[Path, typer.Argument(help="File to write, in the format safetensors.")],
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file if there is one.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Write a version's artifact to a file, after loading it to see that it is whole."""
+    if file.exists() and not force:
+        raise InputError(f"{file} exists: add --force to overwrite it.")
+    found = _one("model_artifact", version)
+    blob = found["artifact"]
+    if blob is None:
+        raise NotFoundError(
+            f"Version {version} has no artifact any more, it was pruned: 'recsql model list' shows which have one."
+        )
+    _check(version, blob, found["sha256"])
+    part = file.with_name(f"{file.name}.part")
+    try:
+        part.write_bytes(blob)
+        os.replace(part, file)
+    except OSError as error:
+        raise InputError(f"{file} cannot be written: {error.strerror}.") from None
+    written = {"version": version, "file": str(file), "n_bytes": len(blob), "sha256": found["sha256"]}
+    call = f"load_artifact(Path({str(file)!r}).read_bytes())"
+    text = (
+        f"Wrote {len(blob):,} bytes, SHA-256 {found['sha256']}. To load it:\n\n"
+        f"  from pathlib import Path\n  from workers.models.registry import load_artifact\n  model = {call}"
+    )
+    emit(written | {"load": call}, as_json, text)
+
+
+@app.command()
+def prune(
+    keep: Annotated[int, typer.Option(min=1, help="Complete runs of each protocol and part whose models stay.")] = 2,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would go.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Remove artifacts and vectors that neither the released run nor a kept one uses; figures stay."""
+    pruned = rows("prune_models", keep=keep, dry_run=dry_run)
+    n_bytes = sum(row["n_bytes"] for row in pruned)
+    if as_json:
+        emit({"dry_run": dry_run, "n_bytes": n_bytes, "pruned": pruned}, True)
+        return
+    if pruned:
+        emit(pruned, False)
+    emit({}, False, f"{'Would free' if dry_run else 'Freed'} {n_bytes:,} bytes of {len(pruned)} versions.")
+
+
+def _one(query: str, version: int) -> dict[str, Any]:
+    """The one row of a statement about a version.
+
+    Raises:
+        NotFoundError: there is no such version.
+    """
+    found = rows(query, version=version)
+    if not found:
+        raise _unknown(version)
+    return found[0]
+
+
+def _unknown(version: int) -> NotFoundError:
+    return NotFoundError(f"There is no model version {version}: 'recsql model list' shows them.")
+
+
+def _check(version: int, blob: bytes, sha256: str | None) -> None:
+    """Load an artifact, which compares its content with the digest inside it, and compare the whole with the table's.
+
+    Raises:
+        ModelError: it is damaged, or of a release that differs too much.
+    """
+    from hashlib import sha256 as digest_of
+
+    from workers.models.registry import load_artifact
+
+    if digest_of(blob).hexdigest() != sha256:
+        raise ModelError(f"The artifact of version {version} is damaged: train the model again (recsql run).")
+    load_artifact(blob)
