@@ -73,12 +73,12 @@ def two_tower_by_hand() -> TwoTower:
         {
             "inputs": np.array([[2, 0], [0, 4], [1, 1]], dtype=F32),
             "outputs": np.array([[1, 0], [0, 1], [1, 1]], dtype=F32),
-            "tower.hidden.weight": np.array([[1, 0]], dtype=F32),
-            "tower.hidden.bias": np.array([-100], dtype=F32),
-            "tower.out.weight": np.array([[1], [0]], dtype=F32),
-            "tower.out.bias": np.array([0, 3], dtype=F32),
-            "tower.norm.weight": np.array([2, 1], dtype=F32),
-            "tower.norm.bias": np.array([0, 5], dtype=F32),
+            "network.hidden.weight": np.array([[1, 0]], dtype=F32),
+            "network.hidden.bias": np.array([-100], dtype=F32),
+            "network.out.weight": np.array([[1], [0]], dtype=F32),
+            "network.out.bias": np.array([0, 3], dtype=F32),
+            "network.norm.weight": np.array([2, 1], dtype=F32),
+            "network.norm.bias": np.array([0, 5], dtype=F32),
         }
     )
     return model
@@ -97,14 +97,14 @@ def test_two_tower_user_vector_by_hand() -> None:
 def test_two_tower_hidden_layer_counts() -> None:
     # Bias 100 in place of -100: gelu(2/3 + 100) = 302/3, so [2/3 + 302/3, 17/3]: now the first is the greater.
     model = two_tower_by_hand()
-    model.restore({**model.state(), "tower.hidden.bias": np.array([100], dtype=F32)})
+    model.restore({**model.state(), "network.hidden.bias": np.array([100], dtype=F32)})
     np.testing.assert_allclose(model.user_vectors(Sequences.from_lists([[2, 0, 1]])), [[2, 4]], rtol=1e-5)
 
 
 def test_two_tower_event_weights_count() -> None:
     # Without [0, 3]: alike m is [2/3, 8/3] still. Weights 5 and 1: m = (1·1 [0, 4] + 5·½ [2, 0]) / 3.5 = [5, 4] / 3.5.
     model = two_tower_by_hand()
-    model.restore({**model.state(), "tower.out.bias": np.zeros(2, dtype=F32)})
+    model.restore({**model.state(), "network.out.bias": np.zeros(2, dtype=F32)})
     alike = Sequences.from_lists([[0, 1]])
     heavy = Sequences(alike.items, alike.offsets, np.array([5, 1], dtype=F32))
     np.testing.assert_allclose(model.user_vectors(alike), [[-2, 6]], rtol=1e-3)

@@ -6,7 +6,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from workers.models.base import IntArray
+from workers.models.base import IntArray, Sequences
 from workers.models.batching import NegativeSampler
 from workers.models.losses import full_softmax_loss, gbce_loss, sampled_softmax_loss
 from workers.models.search import Range, Search
@@ -70,6 +70,6 @@ class Joint(Transformer):
     Config = JointConfig
     search: ClassVar[Search] = {**Transformer.search, "collaborative": Range(0.001, 1.0, log=True)}
 
-    def new_loss(self, counts: IntArray) -> JointLoss:
+    def new_loss(self, sequences: Sequences, counts: IntArray) -> JointLoss:
         """Both terms."""
         return JointLoss(cast(JointConfig, self.config), counts)

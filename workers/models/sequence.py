@@ -1,6 +1,5 @@
 """What models of sequences share: a network that reads a history, item vectors, and the loss of what came next."""
 
-from abc import abstractmethod
 from collections.abc import Iterator
 from typing import ClassVar, Literal, cast
 
@@ -9,30 +8,22 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from recsql.errors import ModelError
-from workers.models.base import FloatArray, IntArray, Model, ModelConfig, Sequences, TrainingData, TrainingOptions
+from workers.models.base import FloatArray, IntArray, Sequences
 from workers.models.batching import Batch, NegativeSampler, history_batches, known_histories, training_batches
-from workers.models.item_tables import ItemParts, ItemTables, clean_content
+from workers.models.inner_product import InnerProductConfig, InnerProductModel, Trained
 from workers.models.losses import full_softmax_loss, gbce_loss, sampled_softmax_loss
 from workers.models.search import Choice, Range, Search
-from workers.models.training import Task, TrainingConfig, fingerprint_of, seeded, train
-from workers.models.validation import ndcg_at_10
-from workers.models.vectors import inner_products
 
 _INFERENCE_TOKENS = 8192
 
 
-class SequenceConfig(TrainingConfig):
+class SequenceConfig(InnerProductConfig):
     """Hyperparameters that all of these models have."""
 
-    dim: int = Field(64, ge=1)
-    """Width of item and user vectors."""
     max_length: int = Field(100, ge=1)
     """How many of a user's last items are read, and the length of the windows that training cuts."""
     dropout: float = Field(0.2, ge=0, lt=1)
     """Probability with which inputs and layer outputs are dropped in training."""
-    items: ItemParts = "both"
-    """What item vectors are made of: an id of their own, a projection of the content, or both."""
     is_weighted: bool = False
     """Whether an event's weight (its kind and value) is that of its loss as well."""
     batch_tokens: int = Field(2048, ge=1)
@@ -45,15 +36,6 @@ class SequenceConfig(TrainingConfig):
     """Largest catalogue whose items all take part in each softmax; above it, negatives are sampled."""
     n_negatives: int = Field(1024, ge=1)
     """Negatives that a step draws, by popularity ^ 0.75 (gBCE: all alike), and shares among its interactions."""
-
-
-class Trained(nn.Module):
-    """All parameters that are learnt, so that one average and one optimizer hold them."""
-
-    def __init__(self, network: nn.Module, tables: ItemTables) -> None:
-        super().__init__()
-        self.network = network
-        self.tables = tables
 
 
 class SequenceLoss:
@@ -111,16 +93,13 @@ class SequenceLoss:
         return sampled_softmax_loss(states, outputs, targets, negatives, log_expected)
 
 
-class SequenceModel(Model):
+class SequenceModel(InnerProductModel):
     """A model whose network makes user vectors out of sequences of item vectors, served by inner product.
 
     With ``e`` the input and ``v`` the output vectors of the items (:class:`ItemTables`), and a user who had the items
     ``i_1 … i_n``: ``u = network(e[i_1], …, e[i_n])[n]``, ``score(u, j) = u · v_j``. A subclass has ``new_network``,
     whose result maps item rows of shape ``(n_rows, length)`` and input vectors of shape ``(n_items, dim)`` to states
     of shape ``(n_rows, length, dim)``, each of which must depend on no later place.
-
-    Shapes: item vectors ``(n_items, dim)``, user vectors ``(n_users, dim)``. Runs with the same seed, data, device and
-    number of threads give the same weights.
     """
 
     Config = SequenceConfig
@@ -133,114 +112,27 @@ class SequenceModel(Model):
         "batch_tokens": Choice((1024, 2048, 4096)),
     }
 
-    def __init__(self, config: ModelConfig | None = None) -> None:
-        super().__init__(config)
-        self._options = cast(SequenceConfig, self.config)
-        self._network = self.new_network()
-        self._inputs: FloatArray = np.zeros((0, self._options.dim), dtype=np.float32)
-        self._outputs: FloatArray = self._inputs
-
-    @abstractmethod
-    def new_network(self) -> nn.Module:
-        """A network with fresh weights."""
-
-    def new_loss(self, counts: IntArray) -> SequenceLoss:
-        """What is minimised, for a catalogue whose items occur so often, shape ``(n_items,)``."""
-        return SequenceLoss(self._options, counts)
+    def new_loss(self, sequences: Sequences, counts: IntArray) -> SequenceLoss:
+        """The loss of the configuration; see :meth:`InnerProductModel.new_loss`."""
+        return SequenceLoss(cast(SequenceConfig, self.config), counts)
 
     def training_batches(self, sequences: Sequences, rng: np.random.Generator) -> Iterator[Batch]:
         """The batches of an epoch: every transition once."""
-        return training_batches(sequences, self._options.max_length, self._options.batch_tokens, rng)
+        c = cast(SequenceConfig, self.config)
+        return training_batches(sequences, c.max_length, c.batch_tokens, rng)
 
     def last_states(self, batch: Batch, inputs: Tensor) -> Tensor:
         """What the network says after the newest item of each row, shape ``(n_rows, dim)``."""
         states = self._network(torch.from_numpy(batch.inputs).to(inputs.device), inputs)
         return states[torch.arange(len(batch.rows)), torch.from_numpy(batch.lengths - 1).to(inputs.device)]
 
-    def fit(self, data: TrainingData, options: TrainingOptions | None = None) -> dict[str, float]:
-        """Train; with targets, the epoch of the best NDCG@10 is kept and given as ``epochs``.
-
-        Raises:
-            ModelError: if the loss is no longer a number, or ``data.content`` has another number of items.
-        """
-        options = options or TrainingOptions()
-        with seeded(options):
-            return self._train(data, options)
-
-    def _train(self, data: TrainingData, options: TrainingOptions) -> dict[str, float]:
-        config, targets = self._options, data.targets
-        sequences = known_histories(data.sequences, data.n_items)
-        counts = np.bincount(sequences.items, minlength=data.n_items)
-        content = clean_content(data)
-        tables = ItemTables(torch.from_numpy(content), torch.from_numpy(counts > 0), config.dim, config.items)
-        trained = Trained(self.new_network(), tables).to(options.device)
-
-        def validate(module: nn.Module) -> float:
-            self._take(cast(Trained, module))
-            users = self.user_vectors(sequences)
-            assert targets is not None
-            return ndcg_at_10(lambda rows: users[rows] @ self._outputs.T, sequences, targets)
-
-        arrays = {**sequences.arrays(), "content": content, "targets": targets}
-        best, measured = train(
-            Task(
-                trained,
-                lambda rng: self.training_batches(sequences, rng),
-                self.new_loss(counts),
-                None if targets is None else validate,
-                [parameter for name, parameter in tables.named_parameters() if name.endswith("_id")],
-            ),
-            config,
-            options,
-            fingerprint_of(config, options, arrays),
-        )
-        self._take(cast(Trained, best))
-        return measured
-
-    def score(self, histories: Sequences, items: IntArray) -> FloatArray:
-        """Inner products of user and item vectors, shape ``(n_users, n_candidates)``; see :meth:`Model.score`."""
-        return inner_products(self.user_vectors(histories), self._outputs, items)
-
-    def item_vectors(self) -> FloatArray:
-        """Shape ``(n_items, dim)``; rows of NaN for items that have neither content nor an event in training."""
-        return self._outputs
-
     def user_vectors(self, histories: Sequences) -> FloatArray:
         """Shape ``(n_users, dim)``; rows of NaN for users without history."""
-        known = known_histories(histories, len(self._inputs))
-        users = np.full((histories.n_users, self._options.dim), np.nan, dtype=np.float32)
+        known, max_length = known_histories(histories, len(self._inputs)), cast(SequenceConfig, self.config).max_length
+        users = np.full((histories.n_users, self._dim), np.nan, dtype=np.float32)
         inputs = torch.from_numpy(self._inputs).to(next(self._network.parameters()).device)
         self._network.eval()
         with torch.no_grad():
-            for batch in history_batches(known, self._options.max_length, _INFERENCE_TOKENS):
+            for batch in history_batches(known, max_length, _INFERENCE_TOKENS):
                 users[batch.rows] = self.last_states(batch, inputs).cpu().numpy()
         return users
-
-    def state(self) -> dict[str, np.ndarray]:
-        """Item vectors as ``inputs`` and ``outputs``, and the network's weights as ``network.…``."""
-        weights = {f"network.{name}": weight.cpu().numpy() for name, weight in self._network.state_dict().items()}
-        return {"inputs": self._inputs, "outputs": self._outputs, **weights}
-
-    def restore(self, state: dict[str, np.ndarray]) -> None:
-        """Take over what :meth:`state` gave; the network is then on the CPU.
-
-        Raises:
-            ModelError: if an array is missing or has a wrong shape.
-        """
-        inputs, outputs = state.get("inputs"), state.get("outputs")
-        width = (self._options.dim,)
-        if inputs is None or outputs is None or inputs.shape != outputs.shape or inputs.shape[1:] != width:
-            raise ModelError(f"the artifact's item vectors are missing or not {width[0]} wide; train this model again")
-        network = self.new_network()
-        prefix = "network."
-        weights = {n.removeprefix(prefix): torch.tensor(v) for n, v in state.items() if n.startswith(prefix)}
-        try:
-            network.load_state_dict(weights)
-        except RuntimeError as error:
-            raise ModelError("the artifact's weights do not fit its configuration; train this model again") from error
-        self._network, self._inputs, self._outputs = network, np.array(inputs), np.array(outputs)
-
-    def _take(self, trained: Trained) -> None:
-        """Use these weights, and their item vectors, for scoring from now on."""
-        self._network = trained.network
-        self._inputs, self._outputs = trained.tables.arrays()
