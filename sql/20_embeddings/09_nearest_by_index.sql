@@ -21,10 +21,10 @@ declare
     v_set vector_set;
 begin
     select * into v_set from vector_set as s where s.vector_set = p_set;
-    -- The more there are, the more near ones a walk passes by: each doubling costs a share of recall that 12 more make good.
+    -- The more there are, the more near ones a walk passes by: each doubling costs a share of recall that 30 more make good.
     perform set_config(
         'hnsw.ef_search',
-        least(1000, greatest(100 + 12 * log(2, greatest(1, v_set.n_rows / 100000)::numeric), 2 * p_n))::integer::text, true
+        least(1000, greatest(100 + 30 * log(2, greatest(1, v_set.n_rows / 100000)::numeric), 2 * p_n))::integer::text, true
     );
     return query execute format(
         $sql$
