@@ -13,10 +13,6 @@ declare
     v_weights integer [];
     v_ahead integer [];
     v_back integer [];
-    v_total constant text :=
-        'coalesce((select l.total from recsql.pair_list as l '
-        'where l.run_no = $1 and l.source_no = $2 and l.item_no = i.item_no), 0) '
-        '+ (select c.n from pg_temp.total_change as c where c.item_no = i.item_no)';
     v_rows bigint;
 begin
     select t.* into v_state

@@ -1,5 +1,6 @@
 """What a command said, and what it left in the database."""
 
+import json
 import os
 import subprocess
 import time
@@ -75,6 +76,12 @@ def environment(**variables: str) -> dict[str, str]:
     """Environment of a command: the developer's own settings play no part."""
     inherited = {key: value for key, value in os.environ.items() if not key.startswith(("PG", "RECSQL_"))}
     return inherited | {"PYTHONPATH": str(REPOSITORY), "COLUMNS": "120"} | variables
+
+
+def told(finished: Finished) -> Any:
+    """What a command printed with ``--json``."""
+    assert finished.returncode == 0, finished.stderr
+    return json.loads(finished.stdout)
 
 
 def refusal(finished: Finished, code: int = 1) -> str:

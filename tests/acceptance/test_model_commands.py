@@ -1,6 +1,5 @@
 """``recsql model`` as a user runs it."""
 
-import json
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 import numpy as np
 import psycopg
 import pytest
-from outcome import Finished, one, refusal
+from outcome import Finished, one, refusal, told
 
 from recsql import ingest
 from recsql.db import connect
@@ -38,12 +37,6 @@ def database(server: Any, made: str) -> Iterator[str]:
     """URL of a copy of it."""
     with server.clone(made) as name:
         yield server.url(name)
-
-
-def told(done: Finished) -> Any:
-    """What a command printed with ``--json``."""
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
 
 
 def test_list_shows_versions(cli: Cli, connection: Connection) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from outcome import REPOSITORY, Finished, await_true, one, refusal
+from outcome import REPOSITORY, Finished, await_true, one, refusal, told
 
 from recsql import ingest
 from recsql.db import connect
@@ -33,12 +33,6 @@ def database(server: Any, loaded: str) -> Iterator[str]:
     """URL of a copy of it."""
     with server.clone(loaded) as name:
         yield server.url(name)
-
-
-def told(done: Finished) -> Any:
-    """What a command printed with ``--json``."""
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
 
 
 def test_list_of_none_says_how_to_train_one(cli: Cli) -> None:
