@@ -4,6 +4,9 @@ Each model is trained on the validation run, which chooses its number of epochs,
 is read once a seed. Figures are of the first seed, with intervals over users; with more seeds the mean and the range of
 its ``ndcg@10`` over them stand beside it. ``coverage@10``: share of the catalogue that is in anybody's list;
 ``novelty@10``: mean information of what is recommended, in bits, as in the product's own reports.
+
+With ``--save`` each model is written once it is measured; the figures of models that are not measured stay, each with
+the command that they came from.
 """
 
 import json
@@ -46,7 +49,9 @@ def main() -> None:
     report = Report("models", label, options.protocol, options.seed)
     url = db.database_url()
     migrate.upgrade(url)
-    results: dict[str, float] = {}
+    before = report.saved() if options.save else {}
+    results: dict[str, float] = before.get("results", {})
+    origins: dict[str, dict[str, str]] = before.get("origins", {})
     with db.connect(url) as connection, progress_bars() as progress:
         ingest.load(connection, open_reader(source))
         bars = stage_bars(progress)
@@ -56,19 +61,26 @@ def main() -> None:
         split = Split(
             read_run(connection, validation_no), read_run(connection, test_no), read_part(connection, test_no)
         )
+    with progress_bars() as progress:
+        bars = stage_bars(progress)
         for name in options.models:
             chosen = config.get("models", {}).get(name, {}) | options.options.get(name, {})
-            values = []
-            for seed in range(options.seed, options.seed + options.seeds):
-                told = TrainingOptions(seed, get_device(), bars(f"{name}, seed {seed}"))
-                found = split.measure(get_model(name), chosen, told, only_validation=options.only_validation)
-                values.append(found.get(f"ndcg@{K}", found[f"validation.ndcg@{K}"]))
-                if seed == options.seed:
-                    results |= {f"{name}.{figure}": value for figure, value in found.items()}
+            found = {
+                seed: split.measure(
+                    get_model(name),
+                    chosen,
+                    TrainingOptions(seed, get_device(), bars(f"{name}, seed {seed}")),
+                    only_validation=options.only_validation,
+                )
+                for seed in range(options.seed, options.seed + options.seeds)
+            }
+            results = {figure: value for figure, value in results.items() if not figure.startswith(f"{name}.")}
+            results |= {f"{name}.{figure}": value for figure, value in found[options.seed].items()}
             if options.seeds > 1:
-                results[f"{name}.seeds.mean"] = float(np.mean(values))
-                results[f"{name}.seeds.range"] = float(np.ptp(values))
-    report.publish(results, options.save)
+                values = [one.get(f"ndcg@{K}", one[f"validation.ndcg@{K}"]) for one in found.values()]
+                results |= {f"{name}.seeds.mean": float(np.mean(values)), f"{name}.seeds.range": float(np.ptp(values))}
+            origins[name] = report.origin()
+            report.publish(results, options.save, origins=origins)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ DATASETS = {
         {
             "reverse": 0.15,
             "models": {
-                "transformer": {"max_length": 200},
+                **{name: {"max_length": 200} for name in ("transformer", "joint", "gru4rec", "nextitnet", "bert4rec")},
                 "slit": {"reverse": 0.15},
                 "ease_whole": {"lambda_": 3000.0},
             },

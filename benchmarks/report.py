@@ -47,8 +47,7 @@ class Report:
             details: further keys of the report beside ``results``.
         """
         report = self._head | {
-            "date": date.today().isoformat(),
-            "command": shlex.join(["python", "-m", f"benchmarks.{self._head['name']}", *sys.argv[1:]]),
+            **self.origin(),
             "machine": f"{platform.machine()}, {os.cpu_count()} cores",
             "seconds": round(time.monotonic() - self._began, 1),
             "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
@@ -56,8 +55,23 @@ class Report:
             "results": results,
         }
         if save:
-            parts = [self._head[key] for key in ("name", "dataset", "protocol") if self._head[key]]
-            path = RESULTS / f"{'-'.join(map(str, parts))}.json"
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(json.dumps(report, indent=2, sort_keys=True) + "\n")
+            self._write(report)
         print(json.dumps(report))
+
+    def origin(self) -> dict[str, str]:
+        """Where figures come from: ``date`` and ``command``."""
+        command = shlex.join(["python", "-m", f"benchmarks.{self._head['name']}", *sys.argv[1:]])
+        return {"date": date.today().isoformat(), "command": command}
+
+    def saved(self) -> dict[str, Any]:
+        """The report that a former call saved, empty if there is none."""
+        return json.loads(self._path.read_text()) if self._path.exists() else {}
+
+    @property
+    def _path(self) -> Path:
+        parts = [self._head[key] for key in ("name", "dataset", "protocol") if self._head[key]]
+        return RESULTS / f"{'-'.join(map(str, parts))}.json"
+
+    def _write(self, report: dict[str, Any]) -> None:
+        self._path.parent.mkdir(exist_ok=True)
+        self._path.write_text(json.dumps(report, indent=2, sort_keys=True) + "\n")

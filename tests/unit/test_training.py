@@ -9,11 +9,14 @@ import pytest
 import torch
 from torch import Tensor, distributed, nn
 from torch.multiprocessing.spawn import spawn
+from torch.nn import functional
 
 from recsql.errors import ModelError
+from workers.models import losses
 from workers.models.base import Sequences, TrainingData, TrainingOptions
 from workers.models.batching import Batch
 from workers.models.bert4rec import Bert4Rec, Bert4RecConfig
+from workers.models.dropout import Dropout
 from workers.models.losses import full_softmax_loss, gbce_loss, sampled_softmax_loss
 from workers.models.sequence import SequenceModel
 from workers.models.training import Task, TrainingConfig, train
@@ -220,29 +223,59 @@ def test_curves_are_written(tmp_path: Path) -> None:
 
 
 def test_softmax_losses_by_hand() -> None:
-    states = torch.tensor([[1.0, 0.0]])
+    states = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
     outputs = torch.tensor([[2.0, 0.0], [1.0, 0.0], [0.0, 1.0], [9.0, 0.0]])
-    target = torch.tensor([1])
-    # Logits 2, 1, 0 and an item that is never seen: log(e² + e + 1) - 1.
+    targets, weights = torch.tensor([1, 2]), torch.tensor([1.0, 0.5])
+    # Logits 2, 1, 0 and an item that is never seen: log(e² + e + 1) - 1. Logits 0, 0, 1: log(1 + 1 + e) - 1, by half.
     is_seen = torch.tensor([True, True, True, False])
-    expected = math.log(math.e**2 + math.e + 1) - 1
-    assert full_softmax_loss(states, outputs, target, is_seen).tolist() == pytest.approx([expected])
-    # Negatives 0 (expected twice, so log 2 less), 2, and the target itself, which is none.
+    expected = math.log(math.e**2 + math.e + 1) - 1 + 0.5 * (math.log(2 + math.e) - 1)
+    assert float(full_softmax_loss(states, outputs, targets, weights, is_seen)) == pytest.approx(expected)
+    # Negatives 0 (expected twice, so log 2 less), 2, and 1; the target itself is none.
     negatives, log_expected = torch.tensor([0, 2, 1]), torch.tensor([math.log(2), 0.0, 0.0])
-    expected = math.log(math.e + math.e**2 / 2 + 1) - 1
-    assert sampled_softmax_loss(states, outputs, target, negatives, log_expected).tolist() == pytest.approx([expected])
+    expected = math.log(math.e + math.e**2 / 2 + 1) - 1 + 0.5 * (math.log(math.e + 1 / 2 + 1) - 1)
+    found = sampled_softmax_loss(states, outputs, targets, weights, negatives, log_expected)
+    assert float(found) == pytest.approx(expected)
+
+
+def test_full_softmax_has_the_gradients_of_the_operations_that_it_joins(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Three places at a time, so that the last of the ten are a chunk of one.
+    monkeypatch.setattr(losses, "_CHUNK_LOGITS", 3 * N_ITEMS)
+    generator = torch.Generator().manual_seed(0)
+    states = torch.randn(10, 4, generator=generator).requires_grad_()
+    outputs = torch.randn(N_ITEMS, 4, generator=generator).requires_grad_()
+    targets = torch.randint(0, N_ITEMS - 1, (10,), generator=generator)
+    weights = torch.rand(10, generator=generator)
+    is_seen = torch.arange(N_ITEMS) < N_ITEMS - 1
+    found = full_softmax_loss(states, outputs, targets, weights, is_seen)
+    found_gradients = torch.autograd.grad(3 * found, (states, outputs))
+    logits = (states @ outputs.T).masked_fill(~is_seen, -torch.inf)
+    expected = (functional.cross_entropy(logits, targets, reduction="none") * weights).sum()
+    assert float(found) == pytest.approx(float(expected), rel=1e-5)
+    for one, other in zip(found_gradients, torch.autograd.grad(3 * expected, (states, outputs)), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_dropout_keeps_the_mean_and_is_off_when_asked() -> None:
+    torch.manual_seed(0)
+    dropout, ones = Dropout(0.25), torch.ones(400, 300)
+    dropped = dropout(ones)
+    # 64 of 256: what is kept counts 4/3. The share of 120,000 has a standard deviation of 0.00125.
+    assert dropped.unique().tolist() == pytest.approx([0.0, 4 / 3])
+    assert float((dropped == 0).float().mean()) == pytest.approx(0.25, abs=0.005)
+    assert not torch.equal(dropout(ones), dropped)
+    assert torch.equal(dropout.eval()(ones), ones)
 
 
 def test_gbce_by_hand() -> None:
-    states = torch.tensor([[1.0]])
+    states, weights = torch.tensor([[1.0]]), torch.tensor([2.0])
     outputs = torch.tensor([[0.0], [math.log(3)]])
     target, negatives = torch.tensor([1]), torch.tensor([0])
-    # σ(log 3) = 3/4 for the target, σ(0) = 1/2 for the negative.
-    plain = -math.log(3 / 4) + math.log(2)
-    assert gbce_loss(states, outputs, target, negatives, 0.1, 0.0).tolist() == pytest.approx([plain])
+    # σ(log 3) = 3/4 for the target, σ(0) = 1/2 for the negative; the place counts twice.
+    plain = 2 * (-math.log(3 / 4) + math.log(2))
+    assert float(gbce_loss(states, outputs, target, weights, negatives, 0.1, 0.0)) == pytest.approx(plain)
     # Fully calibrated, the positive counts as much as the share that is sampled.
-    full = -0.1 * math.log(3 / 4) + math.log(2)
-    assert gbce_loss(states, outputs, target, negatives, 0.1, 1.0).tolist() == pytest.approx([full])
+    full = 2 * (-0.1 * math.log(3 / 4) + math.log(2))
+    assert float(gbce_loss(states, outputs, target, weights, negatives, 0.1, 1.0)) == pytest.approx(full)
 
 
 def test_bert4rec_masks_are_the_targets() -> None:

@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from workers.models.dropout import Dropout
+
 
 class Block(nn.Module):
     """Pre-norm attention with a learned bias per head and distance, then a feed-forward layer.
@@ -28,7 +30,7 @@ class Block(nn.Module):
         self.feed_norm = nn.LayerNorm(dim)
         self.feed_in = nn.Linear(dim, 2 * hidden if is_gated else hidden)
         self.feed_out = nn.Linear(hidden, dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, states: Tensor, distances: Tensor, is_hidden: Tensor) -> Tensor:
         """One layer.
@@ -75,7 +77,7 @@ class CausalNetwork(nn.Module):
             Block(dim, n_heads, max_length, dropout, is_gated=is_gated) for _ in range(n_layers)
         )
         self.final_norm = nn.LayerNorm(dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, inputs: Tensor, item_inputs: Tensor) -> Tensor:
         """The state after each place.
@@ -112,7 +114,7 @@ class BidirectionalNetwork(nn.Module):
         self.mask = nn.Parameter(torch.randn(dim) * 0.02)
         self.blocks = nn.ModuleList(Block(dim, n_heads, 2 * max_length - 1, dropout) for _ in range(n_layers))
         self.final_norm = nn.LayerNorm(dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, inputs: Tensor, item_inputs: Tensor) -> Tensor:
         """The state at each place.

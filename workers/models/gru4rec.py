@@ -6,6 +6,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
+from workers.models.dropout import Dropout
 from workers.models.search import Choice, Range, Search
 from workers.models.sequence import SequenceConfig, SequenceModel
 
@@ -31,7 +32,7 @@ class RecurrentNetwork(nn.Module):
 
     def __init__(self, *, dim: int, hidden_dim: int, n_layers: int, dropout: float) -> None:
         super().__init__()
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.recurrent = nn.GRU(dim, hidden_dim, n_layers, batch_first=True, dropout=dropout if n_layers > 1 else 0)
         self.project = nn.Linear(hidden_dim, dim)
         self.final_norm = nn.LayerNorm(dim)

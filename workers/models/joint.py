@@ -34,20 +34,26 @@ class JointLoss(SequenceLoss):
         self.draw = NegativeSampler(counts, config.n_negatives, power=0)
 
     def of_places(
-        self, states: Tensor, outputs: Tensor, targets: Tensor, is_seen: Tensor, drawn: tuple[Tensor, ...] | None
+        self,
+        states: Tensor,
+        outputs: Tensor,
+        targets: Tensor,
+        weights: Tensor,
+        is_seen: Tensor,
+        drawn: tuple[Tensor, ...] | None,
     ) -> Tensor:
-        """``w_C L_C + w_D L_D`` at each place, shape ``(n_places,)``; arguments as of :class:`SequenceLoss`."""
+        """The sum of ``w_C L_C + w_D L_D`` over some places; arguments as of :class:`SequenceLoss`."""
         assert drawn is not None
         negatives, log_expected = drawn
-        total = torch.zeros(len(targets), device=states.device)
+        total, places = torch.zeros((), device=states.device), (states, outputs, targets, weights)
         collaborative, deep = self.weights
         if collaborative:
             # Uncalibrated, gBCE is plain binary cross-entropy.
-            total = total + collaborative * gbce_loss(states, outputs, targets, negatives, self.share, calibration=0)
+            total = total + collaborative * gbce_loss(*places, negatives, self.share, calibration=0)
         if deep and self.is_whole:
-            total = total + deep * full_softmax_loss(states, outputs, targets, is_seen)
+            total = total + deep * full_softmax_loss(*places, is_seen)
         elif deep:
-            total = total + deep * sampled_softmax_loss(states, outputs, targets, negatives, log_expected)
+            total = total + deep * sampled_softmax_loss(*places, negatives, log_expected)
         return total
 
 

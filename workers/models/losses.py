@@ -1,28 +1,72 @@
 """Losses of models that rank a catalogue by inner products."""
 
+from typing import Any, cast
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+# Logits that are worked on at once: on a CPU what its cache holds, on a GPU what keeps it busy.
+_CHUNK_LOGITS = 1 << 20
+_GPU_CHUNK_LOGITS = 1 << 26
 
-def full_softmax_loss(states: Tensor, outputs: Tensor, targets: Tensor, is_seen: Tensor) -> Tensor:
-    """Cross-entropy over the whole catalogue less the items that training never sees, shape ``(n_places,)``.
+
+def full_softmax_loss(states: Tensor, outputs: Tensor, targets: Tensor, weights: Tensor, is_seen: Tensor) -> Tensor:
+    """Weighted sum of the cross-entropies over the whole catalogue less the items that training never sees.
 
     Args:
         states: shape ``(n_places, dim)``.
         outputs: output vectors, shape ``(n_items, dim)``.
         targets: item rows, shape ``(n_places,)``.
+        weights: how much each place counts, shape ``(n_places,)``.
         is_seen: whether training sees the item, shape ``(n_items,)``: a new item is no negative, or it would be
             pushed away from everybody.
     """
-    logits = states @ outputs.T
-    return functional.cross_entropy(logits.masked_fill(~is_seen, -torch.inf), targets, reduction="none")
+    hidden = torch.zeros(len(outputs), device=outputs.device).masked_fill_(~is_seen, -torch.inf)
+    return cast(Tensor, _FullSoftmax.apply(states, outputs, targets, weights, hidden))
+
+
+class _FullSoftmax(torch.autograd.Function):
+    """Logits, losses and gradients of some places at a time, so that all of them stay in the processor's cache.
+
+    The logits of a step are by far the largest thing in it. As operations of their own, masking, softmax, loss and
+    their gradients would each read and write all of them.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, *tensors: Tensor) -> Tensor:
+        states, outputs, targets, weights, hidden = tensors
+        states, outputs = states.detach(), outputs.detach()
+        state_gradients = torch.empty_like(states)
+        output_gradients = torch.zeros_like(outputs)
+        total = torch.zeros((), device=states.device)
+        places = max(1, (_CHUNK_LOGITS if states.device.type == "cpu" else _GPU_CHUNK_LOGITS) // len(outputs))
+        for begin in range(0, len(states), places):
+            chunk = slice(begin, begin + places)
+            logits = torch.addmm(hidden, states[chunk], outputs.T).float()
+            logits -= logits.amax(dim=1, keepdim=True)
+            rows = torch.arange(len(logits), device=states.device)
+            at_target = logits[rows, targets[chunk]]
+            sums = logits.exp_().sum(dim=1)
+            total += ((sums.log() - at_target) * weights[chunk]).sum()
+            # From here on the gradient of the sum by the logits: weight × (probability - 1 at the target).
+            logits *= (weights[chunk] / sums).unsqueeze(1)
+            logits[rows, targets[chunk]] -= weights[chunk]
+            state_gradients[chunk] = logits @ outputs
+            output_gradients += logits.T @ states[chunk]
+        ctx.save_for_backward(state_gradients, output_gradients)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        state_gradients, output_gradients = ctx.saved_tensors
+        return gradients[0] * state_gradients, gradients[0] * output_gradients, None, None, None
 
 
 def sampled_softmax_loss(
-    states: Tensor, outputs: Tensor, targets: Tensor, negatives: Tensor, log_expected: Tensor
+    states: Tensor, outputs: Tensor, targets: Tensor, weights: Tensor, negatives: Tensor, log_expected: Tensor
 ) -> Tensor:
-    """Cross-entropy against negatives that the whole batch shares, with the logQ correction, shape ``(n_places,)``.
+    """Weighted sum of the cross-entropies against negatives that the whole batch shares, with the logQ correction.
 
     The correction makes up for popular items being drawn more often (Yi et al., RecSys 2019). The target itself is
     always there, hence not corrected.
@@ -31,19 +75,27 @@ def sampled_softmax_loss(
         states: shape ``(n_places, dim)``.
         outputs: output vectors, shape ``(n_items, dim)``.
         targets: item rows, shape ``(n_places,)``.
+        weights: how much each place counts, shape ``(n_places,)``.
         negatives: drawn item rows, shape ``(n_negatives,)``.
         log_expected: log of how often each of them is expected among the negatives, shape ``(n_negatives,)``.
     """
     positive = (states * outputs[targets]).sum(1, keepdim=True)
     negative = states @ outputs[negatives].T - log_expected
     negative = negative.masked_fill(negatives == targets.unsqueeze(1), -torch.inf)
-    return functional.cross_entropy(torch.cat([positive, negative], dim=1), torch.zeros_like(targets), reduction="none")
+    logits = torch.cat([positive, negative], dim=1)
+    return (functional.cross_entropy(logits, torch.zeros_like(targets), reduction="none") * weights).sum()
 
 
 def gbce_loss(
-    states: Tensor, outputs: Tensor, targets: Tensor, negatives: Tensor, share: float, calibration: float
+    states: Tensor,
+    outputs: Tensor,
+    targets: Tensor,
+    weights: Tensor,
+    negatives: Tensor,
+    share: float,
+    calibration: float,
 ) -> Tensor:
-    """Binary cross-entropy whose positive probability is raised to a power, shape ``(n_places,)``.
+    """Weighted sum of the binary cross-entropies whose positive probability is raised to a power.
 
     With ``a`` the share of items that are drawn as negatives and ``t`` the calibration, ``-β log σ(s⁺) - Σ log(1 -
     σ(s⁻))`` where ``β = a (t (1 - 1/a) + 1/a)``: t = 0 is plain binary cross-entropy (β = 1), whose probabilities are
@@ -56,6 +108,7 @@ def gbce_loss(
         states: shape ``(n_places, dim)``.
         outputs: output vectors, shape ``(n_items, dim)``.
         targets: item rows, shape ``(n_places,)``.
+        weights: how much each place counts, shape ``(n_places,)``.
         negatives: drawn item rows, shape ``(n_negatives,)``, shared by the batch.
         share: ``a``, above 0, at most 1.
         calibration: ``t``, 0 to 1.
@@ -64,4 +117,4 @@ def gbce_loss(
     positive = (states * outputs[targets]).sum(1)
     negative = states @ outputs[negatives].T
     negative = negative.masked_fill(negatives == targets.unsqueeze(1), -torch.inf)
-    return -beta * functional.logsigmoid(positive) + functional.softplus(negative).sum(1)
+    return ((functional.softplus(negative).sum(1) - beta * functional.logsigmoid(positive)) * weights).sum()

@@ -15,6 +15,7 @@ from recsql.errors import ModelError
 from workers.models.bags import Places, place_batches, recent_bags, sum_bags
 from workers.models.base import FloatArray, IntArray, Model, ModelConfig, Sequences, TrainingData, TrainingOptions
 from workers.models.batching import known_histories
+from workers.models.dropout import Dropout
 from workers.models.item_weights import History
 from workers.models.search import Choice, Range, Search
 from workers.models.training import Task, TrainingConfig, fingerprint_of, seeded, train
@@ -51,7 +52,7 @@ class Head(nn.Module):
         super().__init__()
         self.layers = nn.ModuleList(nn.Linear(*shape) for shape in zip((2 * dim, *layers), layers, strict=False))
         self.out = nn.Linear(dim + layers[-1], 1)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
         """Logits of every user with each of their candidates.

@@ -6,6 +6,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
+from workers.models.dropout import Dropout
 from workers.models.search import Range, Search
 from workers.models.sequence import SequenceConfig, SequenceModel
 
@@ -29,7 +30,7 @@ class ResidualBlock(nn.Module):
         self.convolutions = nn.ModuleList(
             nn.Conv1d(dim, dim, kernel_size, dilation=d) for d in (dilation, 2 * dilation)
         )
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, states: Tensor) -> Tensor:
         """States of shape ``(n_rows, length, dim)``; what is left of the first place is 0."""
@@ -52,7 +53,7 @@ class ConvolutionalNetwork(nn.Module):
 
     def __init__(self, *, dim: int, kernel_size: int, dilations: tuple[int, ...], dropout: float) -> None:
         super().__init__()
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.blocks = nn.ModuleList(ResidualBlock(dim, kernel_size, dilation, dropout) for dilation in dilations)
         self.final_norm = nn.LayerNorm(dim)
 

@@ -67,30 +67,37 @@ class SequenceLoss:
         targets = torch.from_numpy(batch.targets).to(device)
         is_place = targets >= 0
         states = trained.network(torch.from_numpy(batch.inputs).to(device), inputs)[is_place]
-        losses = self.of_places(states, outputs, targets[is_place], trained.tables.is_seen, drawn)
-        if batch.weights is None or not self.config.is_weighted:
-            return losses.sum(), float(len(losses))
-        weights = torch.from_numpy(batch.weights).to(device)[is_place]
-        return (losses * weights).sum(), float(weights.sum())
+        weights = torch.ones(len(states), device=device)
+        if batch.weights is not None and self.config.is_weighted:
+            weights = torch.from_numpy(batch.weights).to(device)[is_place]
+        loss = self.of_places(states, outputs, targets[is_place], weights, trained.tables.is_seen, drawn)
+        return loss, float(weights.sum())
 
     def of_places(
-        self, states: Tensor, outputs: Tensor, targets: Tensor, is_seen: Tensor, drawn: tuple[Tensor, ...] | None
+        self,
+        states: Tensor,
+        outputs: Tensor,
+        targets: Tensor,
+        weights: Tensor,
+        is_seen: Tensor,
+        drawn: tuple[Tensor, ...] | None,
     ) -> Tensor:
-        """The loss at each place, shape ``(n_places,)``.
+        """The weighted sum of the losses at some places.
 
         Args:
             states: shape ``(n_places, dim)``.
             outputs: output vectors, shape ``(n_items, dim)``.
             targets: item rows, shape ``(n_places,)``.
+            weights: how much each place counts, shape ``(n_places,)``.
             is_seen: whether training sees the item, shape ``(n_items,)``.
             drawn: negatives and the log of how often each is expected, if any are drawn.
         """
         if drawn is None:
-            return full_softmax_loss(states, outputs, targets, is_seen)
+            return full_softmax_loss(states, outputs, targets, weights, is_seen)
         negatives, log_expected = drawn
         if self.config.loss == "gbce":
-            return gbce_loss(states, outputs, targets, negatives, self.share, self.config.calibration)
-        return sampled_softmax_loss(states, outputs, targets, negatives, log_expected)
+            return gbce_loss(states, outputs, targets, weights, negatives, self.share, self.config.calibration)
+        return sampled_softmax_loss(states, outputs, targets, weights, negatives, log_expected)
 
 
 class SequenceModel(InnerProductModel):

@@ -12,6 +12,7 @@ from torch.nn import functional
 from workers.models.bags import Places, place_batches, recent_bags, sum_bags
 from workers.models.base import FloatArray, IntArray, Sequences
 from workers.models.batching import NegativeSampler
+from workers.models.dropout import Dropout
 from workers.models.inner_product import InnerProductConfig, InnerProductModel, Trained
 from workers.models.item_weights import History
 from workers.models.losses import sampled_softmax_loss
@@ -50,7 +51,7 @@ class UserTower(nn.Module):
         self.hidden = nn.Linear(dim, hidden)
         self.out = nn.Linear(hidden, dim)
         self.norm = nn.LayerNorm(dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, means: Tensor) -> Tensor:
         """Vectors of shape ``(n_users, dim)`` from means of that shape."""
@@ -138,5 +139,5 @@ class _Loss:
             torch.from_numpy(array).to(device)
             for array in (self._sequences.items[batch.places], *drawn, self._weights[batch.places])
         )
-        losses = sampled_softmax_loss(users, outputs, targets, negatives, log_expected)
-        return (losses * weights).sum(), float(weights.sum())
+        loss = sampled_softmax_loss(users, outputs, targets, weights, negatives, log_expected)
+        return loss, float(weights.sum())
