@@ -157,12 +157,34 @@ select item_no from recsql.interaction where run_no = %(run_no)s
 order by item_no;
 
 -- run_sequences --
--- Positive interactions of a run with their weights, one row a user, oldest first.
-select user_no, array_agg(item_no order by step desc), array_agg(weight order by step desc)
+-- Positive interactions of a run, one row a user, oldest first: items, weights, kinds, ratings and seconds.
+select
+    user_no,
+    array_agg(item_no order by step desc),
+    array_agg(weight order by step desc),
+    array_agg(coalesce(kind_no, -1) order by step desc),
+    array_agg(coalesce(rating, 0) order by step desc),
+    array_agg(extract(epoch from at)::bigint order by step desc)
 from recsql.interaction
 where run_no = %(run_no)s and step is not null
 group by user_no
 order by user_no;
+
+-- run_dislikes --
+-- What users turned down, by how much, and how many of their positive interactions came before.
+select d.user_no, d.item_no, -d.weight as weight, d.n_before
+from (
+    select
+        i.user_no,
+        i.item_no,
+        i.weight,
+        i.step,
+        count(i.step) over (partition by i.user_no order by i.at, i.event_no) as n_before
+    from recsql.interaction as i
+    where i.run_no = %(run_no)s
+) as d
+where d.step is null and d.weight < 0 and d.n_before > 0
+order by d.user_no, d.n_before, d.item_no;
 
 -- run_content --
 -- Content vectors of a run's items.

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pgvector import Vector
 
 from recsql.queries import QUERIES
-from workers.models.base import FloatArray, IntArray, Sequences
+from workers.models.base import Dislikes, FloatArray, IntArray, Sequences
 
 
 @dataclass(frozen=True)
@@ -44,13 +44,18 @@ def read_run(connection: psycopg.Connection[Any], run_no: int) -> RunData:
     item_nos = _column(connection.execute(QUERIES["run_items"], parameters).fetchall())
     histories = connection.execute(QUERIES["run_sequences"], parameters).fetchall()
     user_nos = _column(histories)
-    offsets = np.cumsum([0, *(len(history) for _, history, _ in histories)], dtype=np.int64)
-    flat = np.concatenate([np.array(history, dtype=np.int64) for _, history, _ in histories] or [item_nos[:0]])
-    weights = np.concatenate(
-        [np.array(weights, dtype=np.float32) for *_, weights in histories] or [np.zeros(0, np.float32)]
+    offsets = np.cumsum([0, *(len(history[1]) for history in histories)], dtype=np.int64)
+    turned_down = connection.execute(QUERIES["run_dislikes"], parameters).fetchall()
+    sequences = Sequences(
+        np.searchsorted(item_nos, _joined(histories, 1, np.int64)),
+        offsets,
+        weights=_joined(histories, 2, np.float32),
+        kinds=_joined(histories, 3, np.int64),
+        values=_joined(histories, 4, np.float32),
+        times=_joined(histories, 5, np.int64),
+        dislikes=_dislikes(turned_down, item_nos, user_nos, offsets),
     )
-    items = np.searchsorted(item_nos, flat).astype(np.int64)
-    data = RunData(item_nos, user_nos, Sequences(items, offsets, weights))
+    data = RunData(item_nos, user_nos, sequences)
 
     vectors = connection.execute(QUERIES["run_content"], parameters).fetchall()
     if vectors:
@@ -66,6 +71,21 @@ def read_run(connection: psycopg.Connection[Any], run_no: int) -> RunData:
         targets[rows[rows >= 0]] = items[rows >= 0]
         data = replace(data, targets=targets)
     return data
+
+
+def _joined(rows: list[Any], column: int, kind: Any) -> Any:
+    """Arrays of all rows one behind the other, shape ``(n,)``."""
+    return np.concatenate([np.zeros(0, kind), *(np.array(row[column], kind) for row in rows)])
+
+
+def _dislikes(rows: list[Any], item_nos: IntArray, user_nos: IntArray, offsets: IntArray) -> Dislikes | None:
+    """What users turned down; None if nobody did."""
+    if not rows:
+        return None
+    users, items, n_before = (np.array([row[column] for row in rows], dtype=np.int64) for column in (0, 1, 3))
+    places = offsets[np.searchsorted(user_nos, users)] + n_before - 1
+    weights = np.array([row[2] for row in rows], dtype=np.float32)
+    return Dislikes(places, np.searchsorted(item_nos, items), weights)
 
 
 def _column(rows: list[Any]) -> NDArray[np.int64]:

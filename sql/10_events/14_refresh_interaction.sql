@@ -13,18 +13,24 @@ begin
     execute format('truncate recsql.%I', v_partition);
     -- Ages count from the newest event, so that a catalogue of the past is judged as on its last day.
     select max(v.at) into v_now from visible_event(p_run_no) as v;
-    insert into interaction (run_no, user_no, item_no, step, weight, rating, n_events, at, event_no)
-    with weighted as (
+    insert into interaction (run_no, user_no, item_no, step, weight, rating, n_events, at, event_no, kind_no)
+    with kind as (
+        select k.*, row_number() over (order by k.weight, k.kind_no) as strength
+        from event_kind as k
+    ),
+
+    weighted as (
         select
             v.user_no,
             v.item_no,
             v.at,
             v.event_no,
             k.weight as kind_weight,
+            k.strength,
             k.weight * faded(v_now - v.at, k.half_life)::real as weight,
             case when k.is_rating then v.value end as rating
         from visible_event(p_run_no) as v
-        inner join event_kind as k on k.kind_no = v.kind_no
+        inner join kind as k on k.kind_no = v.kind_no
     ),
 
     pairs as (
@@ -34,6 +40,7 @@ begin
             sum(w.weight) as weight,
             max(w.kind_weight) as strongest,
             min(w.kind_weight) as weakest,
+            max(w.strength) as strength,
             avg(w.rating) as rating,
             count(*) as n_events,
             max(w.at) as at,
@@ -71,6 +78,7 @@ begin
             p.n_events,
             p.at,
             p.event_no,
+            p.strength,
             case
                 when p.is_positive
                     then row_number() over (partition by p.user_no, p.is_positive order by p.at desc, p.event_no desc) - 1
@@ -79,8 +87,9 @@ begin
         window by_user as (partition by p.user_no)
     )
 
-    select p_run_no, n.user_no, n.item_no, n.step, n.weight, n.rating, n.n_events, n.at, n.event_no
+    select p_run_no, n.user_no, n.item_no, n.step, n.weight, n.rating, n.n_events, n.at, n.event_no, k.kind_no
     from normalised as n
+    inner join kind as k on k.strength = n.strength
     order by n.user_no, n.step;
     get diagnostics v_rows = row_count;
     execute format('analyze recsql.%I', v_partition);

@@ -1,6 +1,9 @@
 """What a run knows of a user and an item: several kinds, repeats, dislikes, weights that fade at different rates."""
 
+import numpy as np
 import pytest
+
+from workers.interactions import read_run
 
 DAY_0 = "timestamptz '2024-01-01 00:00:00+00'"
 
@@ -131,3 +134,29 @@ def test_similarity_takes_no_notice_of_how_often_an_item_was_had(connection):
     by_method = [{row for row in rows if "'source_no': 3," not in row} for rows in (once, twice)]
     assert by_method[0] == by_method[1]
     assert once != twice
+
+
+def test_models_read_kinds_times_and_what_was_turned_down(connection):
+    record(
+        connection,
+        ("a", "x", "dislike", 0),
+        ("a", "y", "view", 1),
+        ("a", "y", "like", 2),
+        ("a", "z", "dislike", 3),
+        ("a", "w", "view", 4),
+        ("b", "z", "dislike", 0),
+    )
+    kinds = dict(connection.execute("select kind, kind_no from recsql.event_kind").fetchall())
+    data = read_run(connection, begin_run(connection))
+    ids = dict(connection.execute("select item_no, item_id from recsql.item").fetchall())
+    names = [ids[number] for number in data.item_nos]
+    sequences = data.sequences
+    # Of y the like is the stronger; b, who only turned something down, has no sequence.
+    assert [names[item] for item in sequences.items] == ["y", "w"]
+    assert sequences.offsets.tolist() == [0, 2]
+    assert sequences.kinds.tolist() == [kinds["like"], kinds["view"]]
+    assert np.diff(sequences.times).tolist() == [2 * 86400]
+    # When x was turned down a had done nothing yet, so no state knows of it; z was after y, with weight 1.
+    assert [names[item] for item in sequences.dislikes.items] == ["z"]
+    assert sequences.dislikes.places.tolist() == [0]
+    assert sequences.dislikes.weights.tolist() == [1]

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from workers.models.dropout import Dropout
+from workers.models.events import EventInputs, Events, Reads
 
 
 class Block(nn.Module):
@@ -67,31 +68,41 @@ class CausalNetwork(nn.Module):
         max_length: longest sequence.
         dropout: probability, on inputs and after each layer.
         is_gated: as of :class:`Block`.
+        reads: as of :class:`EventInputs`.
     """
 
     def __init__(
-        self, *, dim: int, n_layers: int, n_heads: int, max_length: int, dropout: float, is_gated: bool
+        self,
+        *,
+        dim: int,
+        n_layers: int,
+        n_heads: int,
+        max_length: int,
+        dropout: float,
+        is_gated: bool = False,
+        reads: Reads = (),
     ) -> None:
         super().__init__()
+        self.inputs = EventInputs(dim, reads)
         self.blocks = nn.ModuleList(
             Block(dim, n_heads, max_length, dropout, is_gated=is_gated) for _ in range(n_layers)
         )
         self.final_norm = nn.LayerNorm(dim)
         self.dropout = Dropout(dropout)
 
-    def forward(self, inputs: Tensor, item_inputs: Tensor) -> Tensor:
+    def forward(self, events: Events, item_inputs: Tensor) -> Tensor:
         """The state after each place.
 
         Args:
-            inputs: item rows, shape ``(n_rows, length)``.
+            events: of shape ``(n_rows, length)``.
             item_inputs: input vectors of all items, shape ``(n_items, dim)``.
 
         Returns:
             States, shape ``(n_rows, length, dim)``; their inner product with an output vector is the logit.
         """
-        places = torch.arange(inputs.shape[1], device=inputs.device)
+        places = torch.arange(events.items.shape[1], device=events.items.device)
         distance = places.unsqueeze(1) - places
-        states = self.dropout(functional.embedding(inputs, item_inputs))
+        states = self.dropout(self.inputs(events, item_inputs))
         for block in self.blocks:
             states = block(states, distance.clamp(min=0), distance < 0)
         return self.final_norm(states)
@@ -106,31 +117,35 @@ class BidirectionalNetwork(nn.Module):
         n_heads: attention heads a block.
         max_length: longest sequence.
         dropout: probability, on inputs and after each layer.
+        reads: as of :class:`EventInputs`.
     """
 
-    def __init__(self, *, dim: int, n_layers: int, n_heads: int, max_length: int, dropout: float) -> None:
+    def __init__(
+        self, *, dim: int, n_layers: int, n_heads: int, max_length: int, dropout: float, reads: Reads = ()
+    ) -> None:
         super().__init__()
+        self.inputs = EventInputs(dim, reads)
         self.max_length = max_length
         self.mask = nn.Parameter(torch.randn(dim) * 0.02)
         self.blocks = nn.ModuleList(Block(dim, n_heads, 2 * max_length - 1, dropout) for _ in range(n_layers))
         self.final_norm = nn.LayerNorm(dim)
         self.dropout = Dropout(dropout)
 
-    def forward(self, inputs: Tensor, item_inputs: Tensor) -> Tensor:
+    def forward(self, events: Events, item_inputs: Tensor) -> Tensor:
         """The state at each place.
 
         Args:
-            inputs: item rows, shape ``(n_rows, length)``, ``MASKED`` for the mask and ``PADDING`` where there is none.
+            events: of shape ``(n_rows, length)``, items ``MASKED`` for the mask and ``PADDING`` where there is none.
             item_inputs: input vectors of all items, shape ``(n_items, dim)``.
 
         Returns:
             States, shape ``(n_rows, length, dim)``; those of padding mean nothing.
         """
-        places = torch.arange(inputs.shape[1], device=inputs.device)
+        places = torch.arange(events.items.shape[1], device=events.items.device)
         distances = places.unsqueeze(1) - places + self.max_length - 1
-        is_padding = (inputs == PADDING)[:, None, None, :]
-        states = functional.embedding(inputs.clamp(min=0), item_inputs)
-        states = self.dropout(torch.where((inputs < 0).unsqueeze(2), self.mask, states))
+        is_padding = (events.items == PADDING)[:, None, None, :]
+        states = torch.where((events.items < 0).unsqueeze(2), self.mask, self.inputs(events, item_inputs))
+        states = self.dropout(states)
         for block in self.blocks:
             states = block(states, distances, is_padding)
         return self.final_norm(states)

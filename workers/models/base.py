@@ -30,6 +30,21 @@ class ModelConfig(BaseModel):
 
 
 @dataclass(frozen=True)
+class Dislikes:
+    """What users turned down, each where it stands in time among what they did.
+
+    Attributes:
+        places: the user's newest interaction before it, as an index into the interactions, ascending, shape ``(n,)``.
+        items: item rows, shape ``(n,)``.
+        weights: how much each counts, above 0, shape ``(n,)``.
+    """
+
+    places: IntArray
+    items: IntArray
+    weights: FloatArray
+
+
+@dataclass(frozen=True)
 class Sequences:
     """What users did, oldest first, as one flat array.
 
@@ -37,11 +52,20 @@ class Sequences:
         items: item rows, shape ``(n_interactions,)``, user by user, oldest first.
         offsets: where each user begins in ``items``, shape ``(n_users + 1,)``.
         weights: how much each interaction counts, above 0, of the shape of ``items``; None counts all alike, as 1.
+        kinds: number of the kind of each interaction's strongest event, of the shape of ``items``; None if not known.
+        values: rating of each interaction in standard deviations from the user's mean, of the shape of ``items``, 0
+            where there is none; None if not known.
+        times: when each interaction was, in seconds, of the shape of ``items``; None if not known.
+        dislikes: what was turned down, which only training reads; None if not known.
     """
 
     items: IntArray
     offsets: IntArray
     weights: FloatArray | None = None
+    kinds: IntArray | None = None
+    values: FloatArray | None = None
+    times: IntArray | None = None
+    dislikes: Dislikes | None = None
 
     @classmethod
     def from_lists(cls, histories: Sequence[Sequence[int]]) -> Self:
@@ -65,7 +89,20 @@ class Sequences:
 
     def arrays(self) -> dict[str, np.ndarray | None]:
         """All of it by name, as a digest reads it."""
-        return {"items": self.items, "offsets": self.offsets, "weights": self.weights}
+        named = {name: getattr(self, name) for name in ("items", "offsets", *_OF_EACH)}
+        turned_down = {} if self.dislikes is None else {f"dislikes.{n}": a for n, a in vars(self.dislikes).items()}
+        return named | turned_down
+
+    def pick(self, places: IntArray, offsets: IntArray) -> "Sequences":
+        """Some interactions, without what was turned down.
+
+        Args:
+            places: indices into the interactions, shape ``(n_picked,)``.
+            offsets: where each user begins among them, shape ``(n_users + 1,)``.
+        """
+        arrays = {name: getattr(self, name) for name in _OF_EACH}
+        picked = {name: None if array is None else array[places] for name, array in arrays.items()}
+        return Sequences(self.items[places], offsets, **picked)
 
     def take(self, users: IntArray) -> "Sequences":
         """Some users' sequences, shape ``(n_taken,)`` of user rows; -1 gives an empty one."""
@@ -73,8 +110,11 @@ class Sequences:
         lengths = np.where(users < 0, 0, self.offsets[users + 1] - self.offsets[users])
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         within = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
-        places = np.repeat(starts, lengths) + within
-        return Sequences(self.items[places], offsets, None if self.weights is None else self.weights[places])
+        return self.pick(np.repeat(starts, lengths) + within, offsets)
+
+
+# What an interaction has beside its item.
+_OF_EACH = ("weights", "kinds", "values", "times")
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,12 @@
 """Sequences as padded batches: windows of a user's history, grouped by length."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from workers.models.base import FloatArray, IntArray, Sequences
+from workers.models.base import Dislikes, FloatArray, IntArray, Sequences
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,11 @@ class Batch:
         targets: the item that came next at each place, shape ``(n_rows, length)``, -1 as padding.
         lengths: how long each row is without its padding, shape ``(n_rows,)``.
         weights: how much each target counts, of the shape of ``targets``; None counts all alike.
+        kinds: kind of each input, of the shape of ``inputs``, -1 for none; None if not known.
+        values: rating of each input, of the shape of ``inputs``; None if not known.
+        gaps: seconds from the input before to each input, of the shape of ``inputs``, -1 where nothing was before; None
+            if not known.
+        dislikes: what was turned down, ``places`` then being indices into the places of ``inputs``; None if not known.
     """
 
     rows: IntArray
@@ -25,14 +31,25 @@ class Batch:
     targets: IntArray
     lengths: IntArray
     weights: FloatArray | None = None
+    kinds: IntArray | None = None
+    values: FloatArray | None = None
+    gaps: IntArray | None = None
+    dislikes: Dislikes | None = None
 
     def share(self, rank: int, n_shares: int) -> "Batch":
         """One of ``n_shares`` parts of the rows, which together are all of them; may be empty."""
         if n_shares == 1:
             return self
         part = slice(rank, None, n_shares)
-        weights = None if self.weights is None else self.weights[part]
-        return Batch(self.rows[part], self.inputs[part], self.targets[part], self.lengths[part], weights)
+        parts: dict[str, Any] = {n: a if a is None else a[part] for n, a in vars(self).items() if n != "dislikes"}
+        return Batch(**parts, dislikes=None if self.dislikes is None else self._share_dislikes(rank, n_shares))
+
+    def _share_dislikes(self, rank: int, n_shares: int) -> Dislikes:
+        assert self.dislikes is not None
+        row, column = np.divmod(self.dislikes.places, self.inputs.shape[1])
+        ours = row % n_shares == rank
+        places = (row[ours] // n_shares) * self.inputs.shape[1] + column[ours]
+        return Dislikes(places, self.dislikes.items[ours], self.dislikes.weights[ours])
 
 
 def training_batches(
@@ -72,11 +89,12 @@ def history_batches(histories: Sequences, max_length: int, batch_tokens: int) ->
 
 
 def known_histories(histories: Sequences, n_items: int) -> Sequences:
-    """Histories without the items that a catalogue of ``n_items`` does not have."""
+    """Histories without the items that a catalogue of ``n_items`` does not have; then also without dislikes."""
     known = (histories.items >= 0) & (histories.items < n_items)
+    if known.all():
+        return histories
     before = np.concatenate([[0], np.cumsum(known)])
-    weights = None if histories.weights is None else histories.weights[known]
-    return Sequences(histories.items[known], before[histories.offsets], weights)
+    return histories.pick(np.flatnonzero(known), before[histories.offsets])
 
 
 class NegativeSampler:
@@ -125,13 +143,39 @@ def _groups(order: IntArray, lengths: IntArray, batch_tokens: int) -> Iterator[I
 
 
 def _pad(sequences: Sequences, rows: IntArray, starts: IntArray, lengths: IntArray, *, with_targets: bool) -> Batch:
-    items, places = sequences.items, np.arange(int(lengths.max()))
+    places = np.arange(int(lengths.max()))
     inside = places < lengths[:, None]
     at = np.where(inside, starts[:, None] + places, 0)
-    inputs = np.where(inside, items[at], 0)
+    batch = Batch(
+        rows,
+        np.where(inside, sequences.items[at], 0),
+        np.full(at.shape, -1),
+        lengths,
+        kinds=None if sequences.kinds is None else np.where(inside, sequences.kinds[at], -1),
+        values=None if sequences.values is None else np.where(inside, sequences.values[at], 0),
+        gaps=None if sequences.times is None else _gaps(sequences, rows, at),
+    )
     if not with_targets:
-        return Batch(rows, inputs, np.full_like(inputs, -1), lengths)
+        return batch
     after = np.where(inside, at + 1, 0)
-    targets = np.where(inside, items[after], -1)
+    targets = np.where(inside, sequences.items[after], -1)
     weights = None if sequences.weights is None else np.where(inside, sequences.weights[after], 0)
-    return Batch(rows, inputs, targets, lengths, weights)
+    dislikes = None if sequences.dislikes is None else _dislikes(sequences.dislikes, starts, lengths)
+    return replace(batch, targets=targets, weights=weights, dislikes=dislikes)
+
+
+def _gaps(sequences: Sequences, rows: IntArray, at: IntArray) -> IntArray:
+    """Seconds since the same user's interaction before, of the shape of ``at``; -1 for a user's first."""
+    assert sequences.times is not None
+    gaps = sequences.times[at] - sequences.times[np.maximum(at - 1, 0)]
+    return np.where(at > sequences.offsets[rows][:, None], np.maximum(gaps, 0), -1)
+
+
+def _dislikes(dislikes: Dislikes, starts: IntArray, lengths: IntArray) -> Dislikes:
+    """What was turned down in some windows, at places of the padded rows."""
+    first, last = (np.searchsorted(dislikes.places, ends) for ends in (starts, starts + lengths))
+    row = np.repeat(np.arange(len(starts)), last - first)
+    within = np.arange(len(row)) - np.repeat(np.cumsum(last - first) - (last - first), last - first)
+    chosen = first[row] + within
+    places = row * int(lengths.max()) + dislikes.places[chosen] - starts[row]
+    return Dislikes(places, dislikes.items[chosen], dislikes.weights[chosen])

@@ -1,6 +1,7 @@
 """A transformer in both directions that fills in masked items, served by inner product."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import ClassVar, cast
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import Tensor
 from workers.models.attention import MASKED, PADDING, BidirectionalNetwork
 from workers.models.base import Sequences
 from workers.models.batching import Batch
+from workers.models.events import Events
 from workers.models.search import Choice, Range, Search
 from workers.models.sequence import SequenceConfig, SequenceModel
 
@@ -31,6 +33,8 @@ class Bert4RecConfig(SequenceConfig):
     def _check(self) -> "Bert4RecConfig":
         if self.dim % self.n_heads:
             raise ValueError(f"dim ({self.dim}) must be a multiple of n_heads ({self.n_heads})")
+        if self.dislikes:
+            raise ValueError("dislikes must be 0: a state that knows what came later says nothing of a refusal before")
         return self
 
 
@@ -61,7 +65,12 @@ class Bert4Rec(SequenceModel):
         c = cast(Bert4RecConfig, self.config)
         # One place more than is read: the mask that asks for the next item.
         return BidirectionalNetwork(
-            dim=c.dim, n_layers=c.n_layers, n_heads=c.n_heads, max_length=c.max_length + 1, dropout=c.dropout
+            dim=c.dim,
+            n_layers=c.n_layers,
+            n_heads=c.n_heads,
+            max_length=c.max_length + 1,
+            dropout=c.dropout,
+            reads=c.reads,
         )
 
     def training_batches(self, sequences: Sequences, rng: np.random.Generator) -> Iterator[Batch]:
@@ -86,7 +95,8 @@ class Bert4Rec(SequenceModel):
                 # The first item of a window is nobody's target elsewhere, and its weight is not read.
                 weights = np.concatenate([np.ones((n_rows, 1), np.float32), batch.weights], axis=1)
             inputs = np.where(is_there, np.where(is_masked, MASKED, items), PADDING)
-            yield Batch(batch.rows, inputs, np.where(is_masked, items, -1), lengths, weights)
+            targets = np.where(is_masked, items, -1)
+            yield replace(_one_more(batch), inputs=inputs, targets=targets, lengths=lengths, weights=weights)
 
     def last_states(self, batch: Batch, inputs: Tensor) -> Tensor:
         """The state of a mask behind the newest item of each row, shape ``(n_rows, dim)``."""
@@ -94,5 +104,20 @@ class Bert4Rec(SequenceModel):
         asked = np.full((n_rows, length + 1), PADDING, dtype=np.int64)
         asked[:, :length] = np.where(np.arange(length) < batch.lengths[:, None], batch.inputs, PADDING)
         asked[np.arange(n_rows), batch.lengths] = MASKED
-        states = self._network(torch.from_numpy(asked).to(inputs.device), inputs)
+        states = self._network(Events.of(replace(_one_more(batch), inputs=asked), inputs.device), inputs)
         return states[torch.arange(n_rows), torch.from_numpy(batch.lengths).to(inputs.device)]
+
+
+def _one_more(batch: Batch) -> Batch:
+    """A batch with a place more for what is known of its events: of the last one, which is asked for, nothing is."""
+
+    def longer(array: np.ndarray | None, nothing: int) -> np.ndarray | None:
+        return None if array is None else np.pad(array, ((0, 0), (0, 1)), constant_values=nothing)
+
+    return replace(
+        batch,
+        kinds=longer(batch.kinds, -1),
+        values=longer(batch.values, 0),
+        gaps=longer(batch.gaps, -1),
+        dislikes=None,
+    )

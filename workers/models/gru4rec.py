@@ -4,9 +4,9 @@ from typing import ClassVar, cast
 
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn import functional
 
 from workers.models.dropout import Dropout
+from workers.models.events import EventInputs, Events, Reads
 from workers.models.search import Choice, Range, Search
 from workers.models.sequence import SequenceConfig, SequenceModel
 
@@ -28,18 +28,20 @@ class RecurrentNetwork(nn.Module):
         hidden_dim: width of the recurrent state.
         n_layers: recurrent layers.
         dropout: probability, on inputs, between layers and before the projection.
+        reads: as of :class:`EventInputs`.
     """
 
-    def __init__(self, *, dim: int, hidden_dim: int, n_layers: int, dropout: float) -> None:
+    def __init__(self, *, dim: int, hidden_dim: int, n_layers: int, dropout: float, reads: Reads = ()) -> None:
         super().__init__()
+        self.inputs = EventInputs(dim, reads)
         self.dropout = Dropout(dropout)
         self.recurrent = nn.GRU(dim, hidden_dim, n_layers, batch_first=True, dropout=dropout if n_layers > 1 else 0)
         self.project = nn.Linear(hidden_dim, dim)
         self.final_norm = nn.LayerNorm(dim)
 
-    def forward(self, inputs: Tensor, item_inputs: Tensor) -> Tensor:
+    def forward(self, events: Events, item_inputs: Tensor) -> Tensor:
         """The state after each place, shape ``(n_rows, length, dim)``; see :class:`SequenceModel`."""
-        states, _ = self.recurrent(self.dropout(functional.embedding(inputs, item_inputs)))
+        states, _ = self.recurrent(self.dropout(self.inputs(events, item_inputs)))
         return self.final_norm(self.project(self.dropout(states)))
 
 
@@ -61,4 +63,6 @@ class Gru4Rec(SequenceModel):
     def new_network(self) -> RecurrentNetwork:
         """Recurrent layers with fresh weights."""
         c = cast(Gru4RecConfig, self.config)
-        return RecurrentNetwork(dim=c.dim, hidden_dim=c.hidden_dim, n_layers=c.n_layers, dropout=c.dropout)
+        return RecurrentNetwork(
+            dim=c.dim, hidden_dim=c.hidden_dim, n_layers=c.n_layers, dropout=c.dropout, reads=c.reads
+        )

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from workers.models.dropout import Dropout
+from workers.models.events import EventInputs, Events, Reads
 from workers.models.search import Range, Search
 from workers.models.sequence import SequenceConfig, SequenceModel
 
@@ -49,17 +50,21 @@ class ConvolutionalNetwork(nn.Module):
         kernel_size: places that a convolution looks at.
         dilations: of the first convolution of each block.
         dropout: probability, on inputs and after each block.
+        reads: as of :class:`EventInputs`.
     """
 
-    def __init__(self, *, dim: int, kernel_size: int, dilations: tuple[int, ...], dropout: float) -> None:
+    def __init__(
+        self, *, dim: int, kernel_size: int, dilations: tuple[int, ...], dropout: float, reads: Reads = ()
+    ) -> None:
         super().__init__()
+        self.inputs = EventInputs(dim, reads)
         self.dropout = Dropout(dropout)
         self.blocks = nn.ModuleList(ResidualBlock(dim, kernel_size, dilation, dropout) for dilation in dilations)
         self.final_norm = nn.LayerNorm(dim)
 
-    def forward(self, inputs: Tensor, item_inputs: Tensor) -> Tensor:
+    def forward(self, events: Events, item_inputs: Tensor) -> Tensor:
         """The state after each place, shape ``(n_rows, length, dim)``; see :class:`SequenceModel`."""
-        states = self.dropout(functional.embedding(inputs, item_inputs))
+        states = self.dropout(self.inputs(events, item_inputs))
         for block in self.blocks:
             states = block(states)
         return self.final_norm(states)
@@ -83,4 +88,6 @@ class NextItNet(SequenceModel):
     def new_network(self) -> ConvolutionalNetwork:
         """Residual blocks with fresh weights."""
         c = cast(NextItNetConfig, self.config)
-        return ConvolutionalNetwork(dim=c.dim, kernel_size=c.kernel_size, dilations=c.dilations, dropout=c.dropout)
+        return ConvolutionalNetwork(
+            dim=c.dim, kernel_size=c.kernel_size, dilations=c.dilations, dropout=c.dropout, reads=c.reads
+        )

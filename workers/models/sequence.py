@@ -7,9 +7,11 @@ import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn import functional
 
 from workers.models.base import FloatArray, IntArray, Sequences
 from workers.models.batching import Batch, NegativeSampler, history_batches, known_histories, training_batches
+from workers.models.events import Events, Reads
 from workers.models.inner_product import InnerProductConfig, InnerProductModel, Trained
 from workers.models.losses import full_softmax_loss, gbce_loss, sampled_softmax_loss
 from workers.models.search import Choice, Range, Search
@@ -24,8 +26,14 @@ class SequenceConfig(InnerProductConfig):
     """How many of a user's last items are read, and the length of the windows that training cuts."""
     dropout: float = Field(0.2, ge=0, lt=1)
     """Probability with which inputs and layer outputs are dropped in training."""
+    reads: Reads = ()
+    """What the network reads of an event beside its item: ``kind``, ``value`` (the rating), ``gap`` (the time since the
+    event before)."""
     is_weighted: bool = False
     """Whether an event's weight (its kind and value) is that of its loss as well."""
+    dislikes: float = Field(0.0, ge=0)
+    """How much what users turned down counts, each by its weight: ``-log(1 - sigmoid(u · v_j))`` for item j where
+    the user was u; 0 leaves it out."""
     batch_tokens: int = Field(2048, ge=1)
     """Interactions in one step, padding included."""
     loss: Literal["softmax", "gbce"] = "softmax"
@@ -66,12 +74,14 @@ class SequenceLoss:
         inputs, outputs = trained.tables()
         targets = torch.from_numpy(batch.targets).to(device)
         is_place = targets >= 0
-        states = trained.network(torch.from_numpy(batch.inputs).to(device), inputs)[is_place]
+        states = trained.network(Events.of(batch, device), inputs)
+        turned_down = self.of_dislikes(states, outputs, batch)
+        states = states[is_place]
         weights = torch.ones(len(states), device=device)
         if batch.weights is not None and self.config.is_weighted:
             weights = torch.from_numpy(batch.weights).to(device)[is_place]
         loss = self.of_places(states, outputs, targets[is_place], weights, trained.tables.is_seen, drawn)
-        return loss, float(weights.sum())
+        return loss + turned_down, float(weights.sum())
 
     def of_places(
         self,
@@ -99,14 +109,28 @@ class SequenceLoss:
             return gbce_loss(states, outputs, targets, weights, negatives, self.share, self.config.calibration)
         return sampled_softmax_loss(states, outputs, targets, weights, negatives, log_expected)
 
+    def of_dislikes(self, states: Tensor, outputs: Tensor, batch: Batch) -> Tensor:
+        """The loss of what users turned down, at the states in which they did.
+
+        Args:
+            states: shape ``(n_rows, length, dim)``.
+            outputs: output vectors, shape ``(n_items, dim)``.
+            batch: the batch of these states.
+        """
+        if not self.config.dislikes or batch.dislikes is None:
+            return torch.zeros((), device=states.device)
+        places, items, weights = (torch.from_numpy(array).to(states.device) for array in vars(batch.dislikes).values())
+        scores = (states.flatten(0, 1)[places] * outputs[items]).sum(1)
+        return self.config.dislikes * (functional.softplus(scores) * weights).sum()
+
 
 class SequenceModel(InnerProductModel):
     """A model whose network makes user vectors out of sequences of item vectors, served by inner product.
 
     With ``e`` the input and ``v`` the output vectors of the items (:class:`ItemTables`), and a user who had the items
     ``i_1 … i_n``: ``u = network(e[i_1], …, e[i_n])[n]``, ``score(u, j) = u · v_j``. A subclass has ``new_network``,
-    whose result maps item rows of shape ``(n_rows, length)`` and input vectors of shape ``(n_items, dim)`` to states
-    of shape ``(n_rows, length, dim)``, each of which must depend on no later place.
+    whose result maps :class:`Events` of shape ``(n_rows, length)`` and input vectors of shape ``(n_items, dim)`` to
+    states of shape ``(n_rows, length, dim)``, each of which must depend on no later place.
     """
 
     Config = SequenceConfig
@@ -130,7 +154,7 @@ class SequenceModel(InnerProductModel):
 
     def last_states(self, batch: Batch, inputs: Tensor) -> Tensor:
         """What the network says after the newest item of each row, shape ``(n_rows, dim)``."""
-        states = self._network(torch.from_numpy(batch.inputs).to(inputs.device), inputs)
+        states = self._network(Events.of(batch, inputs.device), inputs)
         return states[torch.arange(len(batch.rows)), torch.from_numpy(batch.lengths - 1).to(inputs.device)]
 
     def user_vectors(self, histories: Sequences) -> FloatArray:

@@ -58,4 +58,5 @@ class Transformer(SequenceModel):
             max_length=c.max_length,
             dropout=c.dropout,
             is_gated=c.feed_forward == "swiglu",
+            reads=c.reads,
         )

@@ -1,5 +1,7 @@
 """Item vectors that rows of NaN may stand among, and scores that are inner products with them."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from workers.models.base import FloatArray, IntArray, Sequences
@@ -35,4 +37,4 @@ def histories_with_vectors(histories: Sequences, vectors: FloatArray) -> Sequenc
     """Histories without the items that have no vector: unknown ones, and those whose row is NaN."""
     known = known_histories(histories, len(vectors))
     has_vector = np.isfinite(vectors[:, 0])[known.items]
-    return known_histories(Sequences(np.where(has_vector, known.items, -1), known.offsets, known.weights), len(vectors))
+    return known_histories(replace(known, items=np.where(has_vector, known.items, -1)), len(vectors))
