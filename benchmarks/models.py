@@ -1,9 +1,12 @@
 """All models on one split, ranking the whole catalogue by themselves: ``python -m benchmarks.models --json --save``.
 
 Each model is trained on the validation run, which chooses its number of epochs, then on the test run for as many, which
-is read once a seed. Figures are of the first seed, with intervals over users; with more seeds the mean and the range of
-its ``ndcg@10`` over them stand beside it. ``coverage@10``: share of the catalogue that is in anybody's list;
-``novelty@10``: mean information of what is recommended, in bits, as in the product's own reports.
+is read once a seed. Figures are of the first seed, with intervals over users; with more seeds, which train on the test
+run for as many epochs as the first, the mean and the range of ``ndcg@10`` over them stand beside it.
+
+``coverage@10``: share of the catalogue that is in anybody's list; ``novelty@10``: mean information of what is
+recommended, in bits, as in the product's own reports. Where relevant items are new, that is without an event in
+training, ``new.ndcg@10`` and ``new.recall@10`` rank new items alone, for the users who turned to one of them.
 
 With ``--save`` each model is written once it is measured; the figures of models that are not measured stay, each with
 the command that they came from.
@@ -65,20 +68,18 @@ def main() -> None:
         bars = stage_bars(progress)
         for name in options.models:
             chosen = config.get("models", {}).get(name, {}) | options.options.get(name, {})
-            found = {
-                seed: split.measure(
-                    get_model(name),
-                    chosen,
-                    TrainingOptions(seed, get_device(), bars(f"{name}, seed {seed}")),
-                    only_validation=options.only_validation,
-                )
-                for seed in range(options.seed, options.seed + options.seeds)
-            }
+            kind, seeds = get_model(name), range(options.seed, options.seed + options.seeds)
+            told = [TrainingOptions(seed, get_device(), bars(f"{name}, seed {seed}")) for seed in seeds]
+            found = split.choose(kind, chosen, told[0])
+            if not options.only_validation:
+                epochs = {"epochs": int(found["epochs"])} if "epochs" in kind.Config.model_fields else {}
+                of_seeds = [split.measure(kind, chosen | epochs, one) for one in told]
+                found |= of_seeds[0]
+                if len(seeds) > 1:
+                    values = [one[f"ndcg@{K}"] for one in of_seeds]
+                    found |= {"seeds.mean": float(np.mean(values)), "seeds.range": float(np.ptp(values))}
             results = {figure: value for figure, value in results.items() if not figure.startswith(f"{name}.")}
-            results |= {f"{name}.{figure}": value for figure, value in found[options.seed].items()}
-            if options.seeds > 1:
-                values = [one.get(f"ndcg@{K}", one[f"validation.ndcg@{K}"]) for one in found.values()]
-                results |= {f"{name}.seeds.mean": float(np.mean(values)), f"{name}.seeds.range": float(np.ptp(values))}
+            results |= {f"{name}.{figure}": value for figure, value in found.items()}
             origins[name] = report.origin()
             report.publish(results, options.save, origins=origins)
 
@@ -97,23 +98,19 @@ class Split:
     test: RunData
     part: Part
 
-    def measure(
-        self, kind: type[Model], chosen: dict[str, Any], told: TrainingOptions, *, only_validation: bool
-    ) -> dict[str, float]:
-        """Figures of one model under one seed."""
+    def choose(self, kind: type[Model], chosen: dict[str, Any], told: TrainingOptions) -> dict[str, float]:
+        """The best number of epochs on the validation run, and what it gives there."""
         found = self._fit(kind(kind.Config(**chosen)), self.validation, self.validation.targets, told)
-        results = {"epochs": found["epochs"], "seconds": found["seconds"], f"validation.ndcg@{K}": found[f"ndcg@{K}"]}
-        if only_validation:
-            return results
-        epochs = {"epochs": int(found["epochs"])} if "epochs" in kind.Config.model_fields else {}
-        model = kind(kind.Config(**(chosen | epochs)))
+        return {"epochs": found["epochs"], "seconds": found["seconds"], f"validation.ndcg@{K}": found[f"ndcg@{K}"]}
+
+    def measure(self, kind: type[Model], chosen: dict[str, Any], told: TrainingOptions) -> dict[str, float]:
+        """Figures on the test run of one model under one seed."""
+        model = kind(kind.Config(**chosen))
         self._fit(model, self.test, None, told)
         scorer = scorer_of(model, self.test)
         values = measure(self.part, scorer)
-        for column, metric in enumerate((f"ndcg@{K}", f"recall@{K}")):
-            value, lo, hi, _ = interval(values[:, column], told.seed)
-            results |= {f"{metric}{end}": x for end, x in (("", value), (".lo", lo), (".hi", hi)) if x is not None}
-        return results | _beyond_accuracy(self.part, scorer)
+        results = _with_intervals(values, "", told.seed)
+        return results | _beyond_accuracy(self.part, scorer) | _of_new_items(self.part, scorer, told.seed)
 
     @staticmethod
     def _fit(model: Model, data: RunData, targets: Any, told: TrainingOptions) -> dict[str, float]:
@@ -143,6 +140,28 @@ def _beyond_accuracy(part: Part, scorer: Scorer) -> dict[str, float]:
         f"coverage@{K}": len(np.unique(shown)) / len(counts),
         f"novelty@{K}": float(information[shown].mean()) if len(shown) else 0.0,
     }
+
+
+def _of_new_items(part: Part, scorer: Scorer, seed: int) -> dict[str, float]:
+    """Quality among the items that training has no event of; nothing where nobody turned to one."""
+    is_new = np.asarray(part.seen.sum(axis=0)).ravel() == 0
+    relevant = [items[is_new[items]] for items in part.relevant]
+    wants = np.array([len(items) > 0 for items in relevant], dtype=bool)
+    if not wants.any():
+        return {}
+    asked = Part(part.seen, part.asked[wants], [items for items in relevant if len(items)])
+    values = measure(asked, lambda rows: np.where(is_new, scorer(rows), np.nan).astype(np.float32))
+    results = {"new.items": float(is_new.sum()), "new.users": float(wants.sum())}
+    return results | _with_intervals(values, "new.", seed)
+
+
+def _with_intervals(values: np.ndarray, prefix: str, seed: int) -> dict[str, float]:
+    """Means of NDCG and recall over users, shape ``(n_users, 2)``, with their intervals."""
+    results: dict[str, float] = {}
+    for column, metric in enumerate((f"{prefix}ndcg@{K}", f"{prefix}recall@{K}")):
+        value, lo, hi, _ = interval(values[:, column], seed)
+        results |= {f"{metric}{end}": x for end, x in (("", value), (".lo", lo), (".hi", hi)) if x is not None}
+    return results
 
 
 def _tops(part: Part, scorer: Scorer) -> Iterator[np.ndarray]:
