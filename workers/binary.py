@@ -11,8 +11,8 @@ from psycopg import sql
 _HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TRAILER = b"\xff\xff"
 _OIDS = {np.dtype(np.int32): 23, np.dtype(np.float32): 700}
-_ARRAY_HEAD = 10
-"""Numbers of 2 bytes before the first element of an array: dimensions, flags, type, length, first index."""
+_HEAD = 12
+"""Numbers of 2 bytes before the first element of a list: bytes, dimensions, flags, type, length, first index."""
 
 
 def read_lists(
@@ -80,32 +80,33 @@ def _list_rows(
     numbers: Mapping[str, NDArray[np.integer] | int], lists: Mapping[str, NDArray[Any]], lengths: NDArray[np.int64]
 ) -> bytes:
     """Rows as COPY reads them: number of columns, then of each column how many bytes it has, and those."""
+    # In numbers of 2 bytes, of which everything is a multiple: of each row the numbers and the first list's head, the
+    # first list's elements, the next one's head, its elements, …
     n_rows, n_before = len(lengths), 1 + 4 * len(numbers)
-    list_sizes = 2 + _ARRAY_HEAD + 4 * lengths
-    sizes = n_before + len(lists) * list_sizes
-    starts = np.cumsum(sizes) - sizes
-    # Everything is a multiple of 2 bytes.
-    rows = np.empty(int(sizes.sum()), dtype=">i2")
-    head = np.zeros((n_rows, n_before), dtype=">i2")
-    head[:, 0] = len(numbers) + len(lists)
+    heads = np.zeros((n_rows, n_before + _HEAD * len(lists)), dtype=">i2")
+    heads[:, 0] = len(numbers) + len(lists)
     for nth, column in enumerate(numbers.values()):
-        head[:, 1 + 4 * nth : 5 + 4 * nth] = _quartets(np.full(n_rows, 4), column)
-    rows[starts[:, None] + np.arange(n_before)] = head
-    places = within(lengths)
+        heads[:, 1 + 4 * nth : 5 + 4 * nth] = _quartets(n_rows, column)
+    sizes = np.empty((n_rows, 2 * len(lists)), dtype=np.int64)
+    sizes[:, ::2], sizes[:, 1::2] = _HEAD, 4 * lengths[:, None]
+    sizes[:, 0] += n_before
+    part = np.repeat(np.tile(np.arange(2 * len(lists), dtype=np.uint8), n_rows), sizes.ravel())
+    rows = np.empty(len(part), dtype=">i2")
     for nth, values in enumerate(lists.values()):
-        begins = starts + n_before + nth * list_sizes
-        fields = np.zeros((n_rows, 6), dtype=">i4")
-        fields[:, 0] = 2 * (list_sizes - 2)
-        fields[:, 1], fields[:, 3], fields[:, 4], fields[:, 5] = 1, _OIDS[values.dtype], lengths, 1
-        rows[begins[:, None] + np.arange(2 + _ARRAY_HEAD)] = fields.view(">i2")
-        begin = np.repeat(begins + 2 + _ARRAY_HEAD, lengths) + 4 * places
-        rows[begin[:, None] + np.arange(4)] = _quartets(np.full(len(values), 4), values.view(np.int32))
+        head = np.zeros((n_rows, _HEAD // 2), dtype=">i4")
+        head[:, 0] = 2 * (_HEAD - 2) + 8 * lengths
+        head[:, 1], head[:, 3], head[:, 4], head[:, 5] = 1, _OIDS[values.dtype], lengths, 1
+        begin = n_before + _HEAD * nth
+        heads[:, begin : begin + _HEAD] = head.view(">i2")
+        rows[part == 2 * nth + 1] = _quartets(len(values), values.view(np.int32)).ravel()
+    rows[part % 2 == 0] = heads.ravel()
     return rows.tobytes()
 
 
-def _quartets(lengths: NDArray[np.integer], values: NDArray[np.integer] | int) -> NDArray[Any]:
-    pairs = np.empty((len(lengths), 2), dtype=">i4")
-    pairs[:, 0], pairs[:, 1] = lengths, values
+def _quartets(n: int, values: NDArray[np.integer] | int) -> NDArray[Any]:
+    """Numbers of 4 bytes, each behind how many bytes it has, as four numbers of 2 bytes, shape ``(n, 4)``."""
+    pairs = np.empty((n, 2), dtype=">i4")
+    pairs[:, 0], pairs[:, 1] = 4, values
     return pairs.view(">i2")
 
 
