@@ -1,11 +1,10 @@
 """Scores of all users from table to table, beside the model in memory: ``python -m benchmarks.scoring --json``.
 
-Works on the newest test run of ``loo`` that has the model and its candidates, which is made if there is none. From table
-to table: user vectors are computed from histories and written, candidates are read, scored and written. Bare: user vectors
-of the same users by the same model, their products with the whole catalogue, and the best of those, nothing read or
-written. Both begin with histories in memory, and take turns. ``stage``: what is left where stage ``train`` has left user
-vectors, as it does in every run. ``--since`` also measures a stage ``score`` that keeps what an earlier run said of all
-users but a share; only for a model without vectors, since of one with vectors that costs more than its products.
+Works on the newest test run of ``loo`` that has the model and its candidates, which is made if there is none. From
+table to table: user vectors are computed from histories and written, candidates are read, scored and written. Bare:
+user vectors of the same users by the same model, their products with the whole catalogue, and the best of those,
+nothing read or written. Both begin with histories in memory, and take turns. ``stage``: what is left where stage
+``train`` has left user vectors, as it does in every run.
 """
 
 import time

@@ -522,6 +522,23 @@ select source_no, source from recsql.source where is_active order by source_no;
 -- The active sources of a kind.
 select source from recsql.source where is_active and kind = %(kind)s order by source_no;
 
+-- lists_of_their_own --
+-- The active sources that read a list of similarities of their own.
+select source from recsql.source
+where is_active and kind = 'similarity' and list_of is null and added_to is null
+order by source_no;
+
+-- source_overview --
+-- All sources; part_of: the one whose score sums its list.
+select s.source, s.kind, s.is_active as active, s.reason, s.description, p.source as part_of
+from recsql.source as s
+left join recsql.source as p on p.source_no = s.added_to
+order by s.source_no;
+
+-- switch_sources --
+-- Switch sources on or off.
+update recsql.source set is_active = %(is_active)s where source = any(%(sources)s) returning source, is_active as active;
+
 -- write_policy --
 -- Keep fitted weights.
 insert into recsql.fusion_policy (policy, kind, weights, run_no, metrics)

@@ -1,7 +1,8 @@
 """Stage ``score``: what each model that is an active source says of every candidate, whichever source it came from.
 
-Users are scored a range at a time. Where there are many ranges, candidates are read ahead and what was scored is written
-behind, each over a connection of its own, while this thread computes. No value becomes a Python object on its way.
+Users are scored a range at a time. Where there are many ranges, candidates are read ahead and what was scored is
+written behind, each over a connection of its own, while this thread computes. No value becomes a Python object on its
+way.
 """
 
 from collections.abc import Callable

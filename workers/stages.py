@@ -10,7 +10,7 @@ from recsql.settings import get_settings
 from workers.evaluate import evaluate
 from workers.fusion_weights import fit_policy
 from workers.models.base import TrainingData
-from workers.models.registry import get_model
+from workers.models.registry import MODELS, get_model
 from workers.parallel import execute_all
 from workers.run import Part, Progress, Run
 from workers.scoring import score
@@ -56,6 +56,14 @@ def item_weights(name: str) -> Stage:
         return written
 
     return stage
+
+
+def lists(run: Run, progress: Progress) -> int:
+    """The item similarities of active sources that no other stage makes."""
+    names = [name for (name,) in run.connection.execute(QUERIES["lists_of_their_own"]).fetchall() if name not in STAGES]
+    made = [item_weights(name) for name in names if name in MODELS]
+    made += [similarity(name) for name in names if f"refresh_similarity_{name}" in QUERIES]
+    return sum(stage(run, progress) for stage in made)
 
 
 def per_source(kind: str, query: str) -> Stage:
@@ -112,6 +120,7 @@ STAGES: dict[str, Stage] = {
     "cosine": similarity("cosine"),
     "ease": item_weights("ease"),
     "slit": item_weights("slit"),
+    "lists": lists,
     "users": per_source("user", "refresh_user_similarity_cosine"),
     "segments": per_source("segment", "refresh_segment_popularity"),
     "train": train,
