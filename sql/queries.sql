@@ -708,7 +708,8 @@ where %(model)s::text is null or model = %(model)s
 order by version_no;
 
 -- model_version --
--- All that is known of a version but its figures. trained_until: newest event that training saw, null once the run is pruned.
+-- All that is known of a version but its figures. trained_until: newest event that training saw, null once the run is pruned;
+-- reused: the version that was trained, where this one has only taken its artifact over.
 select
     g.version_no as version,
     g.model,
@@ -719,7 +720,7 @@ select
     v.metrics,
     jsonb_build_object(
         'part', g.part, 'as_of', r.as_of, 'last_event_no', r.last_event_no, 'trained_until', i.trained_until,
-        'n_interactions', i.n_interactions
+        'n_interactions', i.n_interactions, 'reused', v.reused_no
     ) as data,
     jsonb_build_object('n_bytes', g.n_bytes, 'sha256', g.sha256) as artifact,
     jsonb_build_object(
@@ -729,11 +730,12 @@ select
     ) as vectors
 from recsql.model_registry as g
 inner join recsql.model_version as v on v.version_no = g.version_no
-left join recsql.run as r on r.run_no = g.run_no
+left join recsql.model_version as t on t.version_no = v.reused_no
+left join recsql.run as r on r.run_no = coalesce(t.run_no, g.run_no)
 cross join lateral (
     select max(n.at) as trained_until, nullif(count(*), 0) as n_interactions
     from recsql.interaction as n
-    where n.run_no = g.run_no
+    where n.run_no = coalesce(t.run_no, g.run_no)
 ) as i
 where g.version_no = %(version)s::integer;
 
