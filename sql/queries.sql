@@ -315,10 +315,13 @@ where run_no = %(run_no)s;
 
 -- record_stage --
 -- A stage of a run is done.
-insert into recsql.run_stage (run_no, stage, state, n_rows, started_at, finished_at)
-values (%(run_no)s, %(stage)s, 'complete', %(n_rows)s, clock_timestamp() - make_interval(secs => %(seconds)s), clock_timestamp())
+insert into recsql.run_stage (run_no, stage, state, n_rows, detail, started_at, finished_at)
+values (
+    %(run_no)s, %(stage)s, 'complete', %(n_rows)s, %(detail)s, clock_timestamp() - make_interval(secs => %(seconds)s),
+    clock_timestamp()
+)
 on conflict (run_no, stage) do update
-    set n_rows = excluded.n_rows, started_at = excluded.started_at, finished_at = excluded.finished_at;
+    set n_rows = excluded.n_rows, detail = excluded.detail, started_at = excluded.started_at, finished_at = excluded.finished_at;
 
 -- refresh_interaction --
 -- Stage interactions.
@@ -397,8 +400,8 @@ with named as (
     returning model_no
 )
 
-insert into recsql.model_version (model_no, run_no, config, metrics, artifact, artifact_sha256)
-select n.model_no, %(run_no)s, %(config)s, %(metrics)s, %(artifact)s, sha256(%(artifact)s::bytea)
+insert into recsql.model_version (model_no, run_no, config, metrics, artifact, artifact_sha256, item_nos)
+select n.model_no, %(run_no)s, %(config)s, %(metrics)s, %(artifact)s, sha256(%(artifact)s::bytea), %(item_nos)s::integer []
 from named as n
 returning version_no;
 
@@ -414,28 +417,104 @@ select recsql.refresh_candidates(%(run_no)s::integer, %(source)s, %(first)s::int
 -- Fresh statistics before candidates are joined.
 select recsql.analyze_candidates();
 
--- candidate_pairs --
--- Candidates of some users, whatever their source.
-select distinct user_no, unnest(item_nos) as item_no from recsql.candidate
-where run_no = %(run_no)s and user_no between %(first)s and %(last)s
-order by user_no, item_no;
+-- candidate_lists --
+-- Candidates of some users in binary form: the user of each list, how many it has, and the lists after each other, all in one
+-- order, whichever that is.
+select
+    array_send(array_agg(c.user_no)),
+    array_send(array_agg(cardinality(c.item_nos))),
+    string_agg(array_send(c.item_nos), ''::bytea)
+from recsql.candidate as c
+where c.run_no = %(run_no)s and c.user_no between %(first)s and %(last)s and c.item_nos <> '{}';
 
--- run_artifact --
--- The newest version of a model that a run trained, unless it was pruned.
-select v.version_no, v.artifact
+-- score_lists --
+-- What a version thought of some users' candidates, in the same form: users, lengths, items, scores.
+select
+    array_send(array_agg(x.user_no)),
+    array_send(array_agg(cardinality(x.item_nos))),
+    string_agg(array_send(x.item_nos), ''::bytea),
+    string_agg(array_send(x.scores), ''::bytea)
+from recsql.score as x
+where
+    x.run_no = %(run_no)s and x.version_no = %(version_no)s and x.user_no between %(first)s and %(last)s
+    and x.item_nos <> '{}';
+
+-- run_version --
+-- The newest version of a model that a run has, unless it was pruned.
+select v.version_no, v.reused_no, v.item_nos
 from recsql.model_version as v
 inner join recsql.model as m on m.model_no = v.model_no
 where v.run_no = %(run_no)s and m.model = %(model)s and v.artifact is not null
 order by v.version_no desc
 limit 1;
 
+-- artifact --
+-- A version's artifact.
+select artifact from recsql.model_version where version_no = %(version_no)s;
+
+-- model_sources --
+-- The active sources that are models, or content: name and kind.
+select source, kind from recsql.source where is_active and kind in ('vector', 'score') order by source_no;
+
+-- since_run --
+-- A run to go on from: the one that is meant, or what is released where none is.
+select
+    r.run_no,
+    r.state,
+    r.split_no is null as is_production,
+    r.fingerprint,
+    r.config
+from recsql.run as r
+where r.run_no = coalesce(%(run_no)s::integer, (select l.run_no from recsql.release as l where l.slot = 'default'));
+
+-- keep_model_version --
+-- Register a version that has the artifact of an earlier one.
+insert into recsql.model_version (model_no, run_no, config, metrics, artifact, artifact_sha256, item_nos, reused_no)
+select
+    v.model_no, %(run_no)s, v.config, v.metrics, v.artifact, v.artifact_sha256, v.item_nos,
+    coalesce(v.reused_no, v.version_no)
+from recsql.model_version as v
+where v.version_no = %(version_no)s
+returning version_no;
+
+-- version_dim --
+-- How wide the vectors of a version are; null where it has none.
+select dim from recsql.model_version where version_no = %(version_no)s;
+
+-- keep_item_vectors --
+-- The item vectors of a version as those of another.
+insert into recsql.item_vector (version_no, item_no, embedding)
+select %(version_no)s, i.item_no, i.embedding
+from recsql.item_vector as i
+where i.version_no = %(kept_no)s
+order by i.item_no;
+
+-- keep_user_vectors --
+-- Of those users of whom nothing has changed since, the vectors of a version as those of another.
+insert into recsql.user_vector (version_no, user_no, embedding)
+select %(version_no)s, u.user_no, u.embedding
+from recsql.user_vector as u
+where
+    u.version_no = %(kept_no)s
+    and u.user_no in (
+        select n.user_no
+        from recsql.unchanged_user(%(run_no)s::integer, %(since_no)s::integer, %(with_weights)s::boolean) as n
+    )
+order by u.user_no;
+
+-- unchanged_users --
+-- Of whom nothing has changed since an earlier run.
+select n.user_no
+from recsql.unchanged_user(%(run_no)s::integer, %(since_no)s::integer, %(with_weights)s::boolean) as n
+order by n.user_no;
+
 -- analyze_vectors --
 -- Fresh statistics before vectors are searched.
 analyze recsql.item_vector, recsql.user_vector;
 
 -- clear_scores --
--- Remove a run's scores.
-delete from recsql.score where run_no = %(run_no)s;
+-- Remove what an earlier attempt scored of a run.
+select recsql.clear_scores(%(run_no)s::integer);
 
 -- fusion_parts --
 -- Parts of each source for a sample of choices, to fit weights on: a user's candidates, and one item that was relevant.
@@ -464,6 +543,23 @@ select source_no, source from recsql.source where is_active order by source_no;
 -- sources_of_kind --
 -- The active sources of a kind.
 select source from recsql.source where is_active and kind = %(kind)s order by source_no;
+
+-- lists_of_their_own --
+-- The active sources that read a list of similarities of their own.
+select source from recsql.source
+where is_active and kind = 'similarity' and list_of is null and added_to is null
+order by source_no;
+
+-- source_overview --
+-- All sources; part_of: the one whose score sums its list.
+select s.source, s.kind, s.is_active as active, s.reason, s.description, p.source as part_of
+from recsql.source as s
+left join recsql.source as p on p.source_no = s.added_to
+order by s.source_no;
+
+-- switch_sources --
+-- Switch sources on or off.
+update recsql.source set is_active = %(is_active)s where source = any(%(sources)s) returning source, is_active as active;
 
 -- write_policy --
 -- Keep fitted weights.
@@ -528,14 +624,23 @@ where
 select policy_no from recsql.fusion_policy where run_no = %(run_no)s order by policy_no desc limit 1;
 
 -- chosen --
--- What the newest validation run chose: policy and number of epochs.
-select p.policy_no, (v.metrics ->> 'epochs')::double precision::integer as epochs
+-- What the newest validation run chose: policy, and number of epochs by model.
+select
+    p.policy_no,
+    (
+        select
+            coalesce(
+                jsonb_object_agg(m.model, (v.metrics ->> 'epochs')::double precision::integer order by v.version_no), '{}'
+            )
+        from recsql.model_version as v
+        inner join recsql.model as m on m.model_no = v.model_no
+        where v.run_no = r.run_no and v.metrics ? 'epochs'
+    ) as epochs
 from recsql.run as r
 inner join recsql.split as s on s.split_no = r.split_no and s.part = 'validation' and s.protocol = %(protocol)s
 inner join recsql.fusion_policy as p on p.run_no = r.run_no
-inner join recsql.model_version as v on v.run_no = r.run_no
 where r.state in ('complete', 'pruned')
-order by r.run_no desc, p.policy_no desc, v.version_no desc
+order by r.run_no desc, p.policy_no desc
 limit 1;
 
 -- default_policy --
@@ -625,7 +730,8 @@ where %(model)s::text is null or model = %(model)s
 order by version_no;
 
 -- model_version --
--- All that is known of a version but its figures. trained_until: newest event that training saw, null once the run is pruned.
+-- All that is known of a version but its figures. trained_until: newest event that training saw, null once the run is pruned;
+-- reused: the version that was trained, where this one has only taken its artifact over.
 select
     g.version_no as version,
     g.model,
@@ -636,7 +742,7 @@ select
     v.metrics,
     jsonb_build_object(
         'part', g.part, 'as_of', r.as_of, 'last_event_no', r.last_event_no, 'trained_until', i.trained_until,
-        'n_interactions', i.n_interactions
+        'n_interactions', i.n_interactions, 'reused', v.reused_no
     ) as data,
     jsonb_build_object('n_bytes', g.n_bytes, 'sha256', g.sha256) as artifact,
     jsonb_build_object(
@@ -646,11 +752,12 @@ select
     ) as vectors
 from recsql.model_registry as g
 inner join recsql.model_version as v on v.version_no = g.version_no
-left join recsql.run as r on r.run_no = g.run_no
+left join recsql.model_version as t on t.version_no = v.reused_no
+left join recsql.run as r on r.run_no = coalesce(t.run_no, g.run_no)
 cross join lateral (
     select max(n.at) as trained_until, nullif(count(*), 0) as n_interactions
     from recsql.interaction as n
-    where n.run_no = g.run_no
+    where n.run_no = coalesce(t.run_no, g.run_no)
 ) as i
 where g.version_no = %(version)s::integer;
 
@@ -730,10 +837,14 @@ select fingerprint from recsql.run where run_no = %(run_no)s::integer;
 
 -- run_stages --
 -- What a run has behind it.
-select stage, n_rows, extract(epoch from finished_at - started_at)::double precision as seconds
-from recsql.run_stage
-where run_no = %(run_no)s
-order by finished_at;
+select
+    g.stage,
+    g.n_rows,
+    extract(epoch from g.finished_at - g.started_at)::double precision as seconds,
+    (select string_agg(d.key || ': ' || d.value, '; ' order by d.key) from jsonb_each_text(g.detail) as d) as note
+from recsql.run_stage as g
+where g.run_no = %(run_no)s
+order by g.finished_at;
 
 -- embedding_status --
 -- Vectors by space.

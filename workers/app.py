@@ -97,7 +97,7 @@ def refresh_similarity() -> object:
 
 @task("pipeline")
 def train() -> object:
-    """Go on until the sequence model is trained."""
+    """Go on until the models that are active sources are trained."""
     return _run("train")
 
 

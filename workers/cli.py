@@ -9,7 +9,7 @@ from recsql import __version__
 from recsql.cli import data, database, results
 from recsql.cli.output import console
 from recsql.errors import RecsqlError
-from workers import commands, model_commands
+from workers import commands, model_commands, source_commands
 from workers.demo import demo
 
 INTERRUPTED = 130
@@ -20,6 +20,7 @@ app = typer.Typer(
 )
 app.add_typer(database.app, name="db")
 app.add_typer(model_commands.app, name="model")
+app.add_typer(source_commands.app, name="source")
 for panel, members in {
     "Data": (data.load, data.inbox, data.activity, data.rejected, data.redrive),
     "Pipeline": (

@@ -16,6 +16,14 @@ if TYPE_CHECKING:
 
 Protocol = Annotated[str, typer.Option(help="Offline protocol that chooses and measures: loo or global.")]
 Seed = Annotated[int, typer.Option(help="Seed of training.")]
+Since = Annotated[
+    str | None,
+    typer.Option(
+        metavar="RUN",
+        help="Keep the models of this production run (its number, or 'released') in place of training: only users who "
+        "did something since are read anew.",
+    ),
+]
 PartOption = Annotated[
     str, typer.Option("--part", help="Which events the run may see: production (all), validation or test.")
 ]
@@ -39,11 +47,17 @@ def embed(as_json: Json = False) -> None:
         emit({"embedded": embed_backlog(connection, stage_bars(progress))}, as_json)
 
 
-def run(protocol: Protocol = "loo", seed: Seed = 0, as_json: Json = False) -> None:
-    """Do all stages once: embed, choose on validation, measure on test, publish; what is unchanged is left alone."""
+def run(protocol: Protocol = "loo", seed: Seed = 0, since: Since = None, as_json: Json = False) -> None:
+    """Do all stages once: embed, choose on validation, measure on test, publish; what is unchanged is left alone.
+
+    With --since only: embed, and publish with the models of an earlier run.
+    """
     with pipeline(protocol, seed) as made:
         embed_backlog(made.connection, made.bar)
-        emit(vars(made.refresh()), as_json)
+        if since is None:
+            emit(vars(made.refresh()), as_json)
+        else:
+            _publish(made, since, as_json)
 
 
 def refresh(part: PartOption = "production", protocol: Protocol = "loo", as_json: Json = False) -> None:
@@ -57,7 +71,7 @@ def follow(as_json: Json = False) -> None:
 
 
 def train(part: PartOption = "production", protocol: Protocol = "loo", seed: Seed = 0, as_json: Json = False) -> None:
-    """Go on with a run until its sequence model is trained."""
+    """Go on with a run until the models that are active sources are trained."""
     _until("train", part, protocol, seed, as_json)
 
 
@@ -101,9 +115,15 @@ def tune(
     )
 
 
-def score(part: PartOption = "production", protocol: Protocol = "loo", seed: Seed = 0, as_json: Json = False) -> None:
+def score(
+    part: PartOption = "production",
+    protocol: Protocol = "loo",
+    seed: Seed = 0,
+    since: Since = None,
+    as_json: Json = False,
+) -> None:
     """Go on with a run until its candidates are scored and fused."""
-    _until("fuse", part, protocol, seed, as_json)
+    _until("fuse", part, protocol, seed, as_json, since)
 
 
 def evaluate(protocol: Protocol = "loo", seed: Seed = 0, as_json: Json = False) -> None:
@@ -114,11 +134,10 @@ def evaluate(protocol: Protocol = "loo", seed: Seed = 0, as_json: Json = False) 
     emit({"run_no": test, "quality": quality} if as_json else quality, as_json)
 
 
-def publish(protocol: Protocol = "loo", seed: Seed = 0, as_json: Json = False) -> None:
+def publish(protocol: Protocol = "loo", seed: Seed = 0, since: Since = None, as_json: Json = False) -> None:
     """Finish the run on all events and serve it."""
     with pipeline(protocol, seed) as made:
-        run_no, is_new = made.publish()
-    emit({"run_no": run_no, "is_new": is_new, "seconds": made.seconds}, as_json)
+        _publish(made, since, as_json)
 
 
 def worker(
@@ -154,13 +173,39 @@ def defer(
     emit({"job_id": defer_job(task)}, as_json)
 
 
-def _until(stage: str, part: str, protocol: str, seed: int, as_json: bool) -> None:
+def _publish(made: "Pipeline", since: str | None, as_json: bool) -> None:
+    run_no, is_new = made.publish(_run_no(made, since))
+    notes = {row["stage"]: row["note"] for row in rows("run_stages", run_no=run_no) if row["note"]}
+    emit({"run_no": run_no, "is_new": is_new, "seconds": made.seconds, "notes": notes}, as_json)
+
+
+def _run_no(made: "Pipeline", since: str | None) -> int | None:
+    """Number of the run that ``--since`` names."""
+    from recsql.errors import InputError, NotFoundError
+    from recsql.queries import QUERIES
+
+    if since is None:
+        return None
+    if since != "released":
+        try:
+            return int(since)
+        except ValueError:
+            raise InputError(f"--since {since} is no run: use its number, or 'released'.") from None
+    row = made.connection.execute(QUERIES["since_run"], {"run_no": None}).fetchone()
+    if row is None:
+        raise NotFoundError("No run is released yet: 'recsql run' makes one.")
+    return row[0]
+
+
+def _until(stage: str, part: str, protocol: str, seed: int, as_json: bool, since: str | None = None) -> None:
     from recsql.errors import InputError
 
     if part not in ("production", "validation", "test"):
         raise InputError(f"There is no part '{part}': use production, validation or test.")
+    if since is not None and part != "production":
+        raise InputError(f"--since is for production runs, not for {part}, whose models are trained on its cut.")
     with pipeline(protocol, seed) as made:
-        run_no = made.run(part, until=stage)
+        run_no = made.run(part, until=stage, since=_run_no(made, since))
     stages = rows("run_stages", run_no=run_no)
     emit({"run_no": run_no, "stages": stages} if as_json else stages, as_json, None if as_json else table(stages))
 

@@ -32,10 +32,15 @@ class RunData:
 
     def user_rows(self, user_nos: NDArray[np.int64]) -> NDArray[np.int64]:
         """Row of each user, -1 for those who have none: they have no positive item."""
-        if not len(self.user_nos):
-            return np.full(len(user_nos), -1, dtype=np.int64)
-        rows = np.minimum(np.searchsorted(self.user_nos, user_nos), len(self.user_nos) - 1)
-        return np.where(self.user_nos[rows] == user_nos, rows, -1)
+        return rows_of(self.user_nos, user_nos)
+
+
+def rows_of(keys: NDArray[np.integer], wanted: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Place of each wanted key among ``keys``, which ascend, -1 where it is not there."""
+    if not len(keys):
+        return np.full(len(wanted), -1, dtype=np.int64)
+    rows = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    return np.where(keys[rows] == wanted, rows, -1)
 
 
 def read_run(connection: psycopg.Connection[Any], run_no: int) -> RunData:

@@ -1,10 +1,11 @@
-"""Statements over several connections at once: the work of a stage that the database itself does."""
+"""Work over several connections at once: what the database does alone, what is read ahead, what is written behind."""
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg.conninfo import make_conninfo
@@ -15,6 +16,10 @@ from recsql.settings import get_settings
 
 Call = tuple[str, dict[str, Any]]
 """A named statement and its parameters."""
+
+T = TypeVar("T")
+Submit = Callable[..., Future[Any]]
+"""What has a function done in the background: ``submit(work, *arguments)`` calls ``work(connection, *arguments)``."""
 
 
 def execute_all(
@@ -37,8 +42,7 @@ def execute_all(
         for place, (query, parameters) in enumerate(calls):
             yield place, _first(connection.execute(QUERIES[query], parameters))
         return
-    # libpq shows its parameters without the password.
-    url = make_conninfo(connection.info.dsn, password=connection.info.password or None)
+    url = _url_of(connection)
     with ExitStack() as stack:
         opened = [stack.enter_context(db.connect(url)) for _ in range(n_connections)]
         free: SimpleQueue[psycopg.Connection[Any]] = SimpleQueue()
@@ -69,3 +73,74 @@ def execute_all(
 def _first(cursor: psycopg.Cursor[Any]) -> Any:
     row = cursor.fetchone()
     return None if row is None else row[0]
+
+
+@contextmanager
+def background(connection: psycopg.Connection[Any], apart: bool = True) -> Iterator[Submit]:
+    """A thread with a connection of its own that does one piece of work after another.
+
+    It ends with the context, after the work that waits; what runs is cancelled if the context ends with an error.
+
+    Args:
+        connection: in autocommit mode; the other goes to the same database.
+        apart: False for no thread: work is then done on ``connection`` when it is given.
+
+    Yields:
+        What takes a function and its arguments after the connection, and gives what it will return.
+    """
+    if not apart:
+
+        def at_once(work: Callable[..., Any], *arguments: Any) -> Future[Any]:
+            done: Future[Any] = Future()
+            done.set_result(work(connection, *arguments))
+            return done
+
+        yield at_once
+        return
+    with db.connect(_url_of(connection)) as other, ThreadPoolExecutor(1, thread_name_prefix="background") as pool:
+        try:
+            yield lambda work, *arguments: pool.submit(work, other, *arguments)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            other.cancel_safe()
+            raise
+
+
+def read_ahead(submit: Submit, work: Callable[..., T], chunks: Iterable[Any], n: int = 2) -> Iterator[T]:
+    """Results of work on each chunk in order, of which up to ``n`` are made before they are asked for."""
+    waiting: deque[Future[T]] = deque()
+    for chunk in chunks:
+        waiting.append(submit(work, chunk))
+        if len(waiting) > n:
+            yield _result(waiting.popleft())
+    while waiting:
+        yield _result(waiting.popleft())
+
+
+class WriteBehind:
+    """Work that nothing waits for, but for errors and for not more than ``n`` pieces to wait at a time."""
+
+    def __init__(self, submit: Submit, n: int = 2) -> None:
+        self._submit, self._n = submit, n
+        self._waiting: deque[Future[Any]] = deque()
+
+    def __call__(self, work: Callable[..., Any], *arguments: Any) -> None:
+        """Have work done; raises what earlier work raised."""
+        self._waiting.append(self._submit(work, *arguments))
+        while len(self._waiting) > self._n:
+            _result(self._waiting.popleft())
+
+    def finish(self) -> None:
+        """Wait for all of it; raises what it raised."""
+        while self._waiting:
+            _result(self._waiting.popleft())
+
+
+def _result(future: "Future[T]") -> T:
+    with db.explained():
+        return future.result()
+
+
+def _url_of(connection: psycopg.Connection[Any]) -> str:
+    # libpq shows its parameters without the password.
+    return make_conninfo(connection.info.dsn, password=connection.info.password or None)

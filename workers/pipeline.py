@@ -17,10 +17,11 @@ import psycopg
 
 from recsql import __version__
 from recsql.activity import refresh_activity
-from recsql.errors import PipelineError
+from recsql.errors import NotFoundError, PipelineError
 from recsql.queries import QUERIES
 from workers.run import Part, PipelineConfig, Progress, Run
 from workers.stages import STAGES, stages_of
+from workers.versions import check_needs
 
 __all__ = ["Pipeline", "PipelineConfig", "Refresh"]
 
@@ -41,6 +42,15 @@ class Refresh:
     policy_no: int
     seconds: dict[str, float] = field(default_factory=dict)
     is_new: bool = True
+
+
+@dataclass(frozen=True)
+class _Earlier:
+    """A run whose models are kept: its number, what it has seen, and its models' options."""
+
+    run_no: int
+    fingerprint: str
+    models: dict[str, dict[str, Any]]
 
 
 class Pipeline:
@@ -74,37 +84,55 @@ class Pipeline:
         """Choose on validation and measure on test; the numbers of both runs."""
         return self.run("validation"), self.run("test")
 
-    def publish(self) -> tuple[int, bool]:
-        """Make the run on everything and serve it; its number, and whether it was not served yet."""
-        run_no = self.run("production")
+    def publish(self, since: int | None = None) -> tuple[int, bool]:
+        """Make the run on everything and serve it; its number, and whether it was not served yet.
+
+        Args:
+            since: the run whose models are kept; see :meth:`run`.
+        """
+        run_no = self.run("production", since=since)
         published = self.connection.execute(QUERIES["publish_new"], {"run_no": run_no}).fetchone()
         # What is trending goes with what is recommended, also where no worker runs.
         refresh_activity(self.connection)
         return run_no, published is not None
 
-    def run(self, part: Part, until: str | None = None, *, wait: bool = False) -> int:
+    def run(self, part: Part, until: str | None = None, *, wait: bool = False, since: int | None = None) -> int:
         """Make a run, go on with it where it was stopped, or find it complete; returns its number.
+
+        With ``since`` the run keeps the models of an earlier one: their versions are taken over where their options are
+        the same, with vectors of users computed for those alone of whom something has changed, and what a model without
+        vectors said of their candidates. The run itself is returned where nothing has changed since at all.
 
         Args:
             part: which events it may see.
             until: the last stage to do; all stages when None.
             wait: for another process that is making the same run, and go on with what it made.
+            since: number of a complete production run, of which ``part`` must be one as well; None to train.
 
         Raises:
-            PipelineError: another process is making the same run, unless that is waited for, or there is nothing to
-                learn from.
+            NotFoundError: there is no run ``since``.
+            PipelineError: another process is making the same run, unless that is waited for, there is nothing to learn
+                from, a model cannot be trained here, or ``since`` is no complete production run.
         """
+        earlier = None if since is None else self._earlier(since)
         config = json.dumps(vars(self.config), sort_keys=True)
         state = self._one("input_state")
         # Of validation nothing is asked: it is what chooses. What it chose is input to the others.
-        chosen = (None, None) if part == "validation" else self._chosen()
-        fingerprint = sha256(f"{part} {state} {config} {chosen} {__version__}".encode()).hexdigest()
+        policy_no, epochs = (None, {}) if part == "validation" else self._chosen()
+        fingerprint = sha256(f"{part} {state} {config} {policy_no} {epochs} {__version__}".encode()).hexdigest()
+        if earlier is not None:
+            # A run has seen the same whether or not it took its models over.
+            if earlier.fingerprint.split()[0] == fingerprint:
+                return earlier.run_no
+            fingerprint = f"{fingerprint} since {earlier.run_no}"
         with self._only_one(fingerprint, wait):
             found = self.connection.execute(QUERIES["run_of_input"], {"fingerprint": fingerprint}).fetchone()
             if found and found[1] == "complete":
                 return found[0]
             run_no = found[0] if found else self._begin(part, fingerprint, config)
-            run = Run(self.connection, run_no, part, self.config, *chosen)
+            run = Run(self.connection, run_no, part, self.config, policy_no, epochs)
+            if earlier is not None:
+                run.since_no, run.since_models = earlier.run_no, earlier.models
             self._do_stages(run, until)
         return run_no
 
@@ -114,6 +142,7 @@ class Pipeline:
 
     def _do_stages(self, run: Run, until: str | None) -> None:
         names = stages_of(run.part)
+        check_needs(run.models())
         done = {name for (name,) in self.connection.execute(QUERIES["stages_done"], {"run_no": run.run_no}).fetchall()}
         if "weights" in done:
             run.policy_no = self._one("latest_policy", run_no=run.run_no)
@@ -139,13 +168,27 @@ class Pipeline:
         bar(1, 1, f"{n_rows:,} rows")
         self.seconds[f"{run.part}: {name}"] = seconds
         told = {"run_no": run.run_no, "stage": name, "n_rows": n_rows, "seconds": seconds}
-        self.connection.execute(QUERIES["record_stage"], told)
-        logger.info("stage done", extra=told)
+        self.connection.execute(QUERIES["record_stage"], told | {"detail": json.dumps(run.details)})
+        logger.info("stage done", extra=told | {"detail": run.details})
+        run.details = {}
 
-    def _chosen(self) -> tuple[int, int | None]:
-        """Policy and epochs that the newest validation chose; reciprocal rank fusion and None where none has yet."""
+    def _chosen(self) -> tuple[int, dict[str, int]]:
+        """Policy and epochs by model that the newest validation chose; reciprocal rank fusion where none has yet."""
         row = self.connection.execute(QUERIES["chosen"], {"protocol": self.config.protocol}).fetchone()
-        return (row[0], row[1]) if row else (self._one("default_policy"), None)
+        return (row[0], row[1]) if row else (self._one("default_policy"), {})
+
+    def _earlier(self, run_no: int) -> "_Earlier":
+        row = self.connection.execute(QUERIES["since_run"], {"run_no": run_no}).fetchone()
+        if row is None:
+            raise NotFoundError(f"There is no run {run_no}: 'recsql status' shows the newest ones.")
+        _, state, is_production, fingerprint, config = row
+        if not is_production or state != "complete":
+            told = state if is_production else "an offline run"
+            raise PipelineError(
+                f"Run {run_no} is {told}: only the models of a complete production run can be kept. "
+                "'recsql status' shows the newest runs; 'recsql run' trains."
+            )
+        return _Earlier(run_no, fingerprint, config.get("models", {}))
 
     @contextmanager
     def _only_one(self, fingerprint: str, wait: bool) -> Iterator[None]:

@@ -5,20 +5,21 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
+import numpy as np
 import psycopg
+from numpy.typing import NDArray
 
 from recsql.errors import PipelineError
 from recsql.queries import QUERIES
 from workers.interactions import RunData, read_run
 from workers.model_options import read_model_options
 from workers.models.base import Model
-from workers.models.registry import load_artifact
+from workers.models.registry import MODELS
 from workers.tables import read_columns
 
 Part = Literal["validation", "test", "production"]
 Progress = Callable[[int, int, str], None]
 
-SEQUENCE_MODEL = "transformer"
 USERS_A_CHUNK = 500
 
 
@@ -57,7 +58,11 @@ class Run:
         part: which events it may see.
         config: what to do.
         policy_no: how to fuse; in a validation run None until its weights are fitted.
-        epochs: passes over the data that validation chose; None to use the configuration's.
+        epochs: passes over the data that validation chose, by model; of others the configuration's are used.
+        since_no: the run whose models are kept; None to train.
+        since_models: hyperparameters of that run, as in the configuration.
+        trained: models that this process has at hand, by name.
+        details: what the stage that runs has to tell, by whatever it is about.
     """
 
     connection: psycopg.Connection[Any]
@@ -65,7 +70,12 @@ class Run:
     part: Part
     config: PipelineConfig
     policy_no: int | None = None
-    epochs: int | None = None
+    epochs: dict[str, int] = field(default_factory=dict)
+    since_no: int | None = None
+    since_models: dict[str, dict[str, Any]] = field(default_factory=dict)
+    trained: dict[str, Model] = field(default_factory=dict)
+    details: dict[str, str] = field(default_factory=dict)
+    _unchanged: dict[bool, NDArray[np.int64]] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
     def data(self) -> RunData:
@@ -81,15 +91,22 @@ class Run:
             )
         return data
 
-    @cached_property
-    def sequence_model(self) -> tuple[int, Model]:
-        """Version and model that stage ``train`` made, from the database."""
-        row = self.connection.execute(
-            QUERIES["run_artifact"], {"run_no": self.run_no, "model": SEQUENCE_MODEL}
-        ).fetchone()
-        if row is None:
-            raise PipelineError(f"Run {self.run_no} has no trained {SEQUENCE_MODEL}: train it first (recsql train).")
-        return row[0], load_artifact(row[1])
+    def models(self) -> dict[str, str]:
+        """The active sources that are trained models, in the order of their numbers: their kind by name."""
+        found = self.connection.execute(QUERIES["model_sources"]).fetchall()
+        return {source: kind for source, kind in found if source in MODELS}
+
+    def unchanged_users(self, with_weights: bool) -> NDArray[np.int64]:
+        """Numbers of the users of whom nothing has changed since run ``since_no``, ascending.
+
+        Args:
+            with_weights: whether a change of an event's weight is one.
+        """
+        if with_weights not in self._unchanged:
+            self._unchanged[with_weights] = self.columns(
+                "unchanged_users", {"user_no": np.int64}, since_no=self.since_no, with_weights=with_weights
+            )[0]
+        return self._unchanged[with_weights]
 
     def parameters(self, **others: Any) -> dict[str, Any]:
         """What a named statement is given: the run and whatever else it takes."""
@@ -115,7 +132,7 @@ class Run:
         """Numbers and names of the active sources."""
         return self.connection.execute(QUERIES["sources"]).fetchall()
 
-    def user_chunks(self) -> list[tuple[int, int]]:
+    def user_chunks(self, size: int = USERS_A_CHUNK) -> list[tuple[int, int]]:
         """Ranges of user numbers, both ends included."""
         first, last = self.connection.execute(QUERIES["user_range"], {"run_no": self.run_no}).fetchone() or (0, -1)
-        return [(start, min(start + USERS_A_CHUNK - 1, last)) for start in range(first, last + 1, USERS_A_CHUNK)]
+        return [(start, min(start + size - 1, last)) for start in range(first, last + 1, size)]

@@ -3,21 +3,19 @@
 A stage replaces what an earlier attempt at it left, so a run that was stopped goes on at the stage that is missing.
 """
 
-import json
 from collections.abc import Callable, Sequence
-
-import numpy as np
 
 from recsql.queries import QUERIES
 from recsql.settings import get_settings
-from workers.device import get_device
 from workers.evaluate import evaluate
 from workers.fusion_weights import fit_policy
-from workers.models.base import TrainingData, TrainingOptions
-from workers.models.registry import get_model, save_artifact
+from workers.models.base import TrainingData
+from workers.models.registry import MODELS, get_model
 from workers.parallel import execute_all
-from workers.run import SEQUENCE_MODEL, Part, Progress, Run
-from workers.tables import write_columns, write_neighbours, write_vectors
+from workers.run import Part, Progress, Run
+from workers.scoring import score
+from workers.tables import write_neighbours
+from workers.versions import train
 
 N_NEIGHBOURS = 200
 
@@ -60,6 +58,14 @@ def item_weights(name: str) -> Stage:
     return stage
 
 
+def lists(run: Run, progress: Progress) -> int:
+    """The item similarities of active sources that no other stage makes."""
+    names = [name for (name,) in run.connection.execute(QUERIES["lists_of_their_own"]).fetchall() if name not in STAGES]
+    made = [item_weights(name) for name in names if name in MODELS]
+    made += [similarity(name) for name in names if f"refresh_similarity_{name}" in QUERIES]
+    return sum(stage(run, progress) for stage in made)
+
+
 def per_source(kind: str, query: str) -> Stage:
     """Stage that computes in SQL what the active sources of a kind read; most often there are none."""
 
@@ -70,48 +76,10 @@ def per_source(kind: str, query: str) -> Stage:
     return stage
 
 
-def train(run: Run, progress: Progress) -> int:
-    """Train the sequence model; its artifact and its vectors land in the database together.
-
-    A run has one version of it: what an attempt has trained that was killed before the stage was noted is whole.
-    """
-    data, kind = run.data, get_model(SEQUENCE_MODEL)
-    if run.connection.execute(QUERIES["run_artifact"], {"run_no": run.run_no, "model": SEQUENCE_MODEL}).fetchone():
-        return len(data.user_nos)
-    options = run.config.models.get(SEQUENCE_MODEL, {}) | ({} if run.epochs is None else {"epochs": run.epochs})
-    model = kind(kind.Config(**options))
-    # Only validation may look at what came next, to choose the number of epochs.
-    targets = data.targets if run.part == "validation" else None
-    settings, name = get_settings(), f"run-{run.run_no}-{SEQUENCE_MODEL}"
-    checkpoint = (settings.checkpoints or settings.home / "checkpoints") / name
-    curves = settings.curves and settings.curves / name
-    metrics = model.fit(
-        TrainingData(data.sequences, len(data.item_nos), data.content, targets),
-        TrainingOptions(run.config.seed, get_device(), progress, checkpoint, curves),
-    )
-    items, users = model.item_vectors(), model.user_vectors(data.sequences)
-    assert items is not None
-    assert users is not None
-    with run.connection.transaction():
-        version_no = run.one(
-            "add_model_version",
-            model=SEQUENCE_MODEL,
-            config=json.dumps(model.describe()),
-            metrics=json.dumps(metrics),
-            artifact=save_artifact(model),
-        )
-        run.one("add_model_vectors", version_no=version_no, dim=items.shape[1])
-        write_vectors(run.connection, "item_vector", "item_no", version_no, data.item_nos, items)
-        write_vectors(run.connection, "user_vector", "user_no", version_no, data.user_nos, users)
-    checkpoint.unlink(missing_ok=True)
-    run.connection.execute(QUERIES["analyze_vectors"])
-    run.sequence_model = (version_no, model)
-    return len(data.user_nos)
-
-
 def candidates(run: Run, progress: Progress) -> int:
     """The best items of each active source for each user."""
-    return write_candidates(run, [source for _, source in run.sources()], progress)
+    proposing = [source for _, source in run.sources() if run.models().get(source) != "score"]
+    return write_candidates(run, proposing, progress)
 
 
 def write_candidates(run: Run, sources: Sequence[str], progress: Progress) -> int:
@@ -126,35 +94,6 @@ def write_candidates(run: Run, sources: Sequence[str], progress: Progress) -> in
         written += n_rows
         progress(done, len(calls), calls[place][1]["source"])
     run.connection.execute(QUERIES["analyze_candidates"])
-    return written
-
-
-def score(run: Run, progress: Progress) -> int:
-    """What the sequence model thinks of every candidate, whichever source it came from."""
-    version_no, model = run.sequence_model
-    run.connection.execute(QUERIES["clear_scores"], {"run_no": run.run_no})
-    written, chunks = 0, run.user_chunks()
-    for index, (first, last) in enumerate(chunks):
-        user_nos, item_nos = run.columns(
-            "candidate_pairs", {"user_no": np.int64, "item_no": np.int64}, first=first, last=last
-        )
-        found, owner = np.unique(user_nos, return_inverse=True)
-        counts = np.bincount(owner, minlength=len(found))
-        columns = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
-        padded = np.full((len(found), max(counts, default=1)), -1, dtype=np.int64)
-        padded[owner, columns] = np.searchsorted(run.data.item_nos, item_nos)
-        scores = model.score(run.data.sequences.take(run.data.user_rows(found)), padded)[owner, columns]
-        is_scored = ~np.isnan(scores)
-        table = {
-            "run_no": run.run_no,
-            "user_no": user_nos[is_scored],
-            "item_no": item_nos[is_scored],
-            "version_no": version_no,
-            "score": scores[is_scored],
-        }
-        write_columns(run.connection, "score", table, int(is_scored.sum()))
-        written += int(is_scored.sum())
-        progress(index + 1, len(chunks), "")
     return written
 
 
@@ -181,6 +120,7 @@ STAGES: dict[str, Stage] = {
     "cosine": similarity("cosine"),
     "ease": item_weights("ease"),
     "slit": item_weights("slit"),
+    "lists": lists,
     "users": per_source("user", "refresh_user_similarity_cosine"),
     "segments": per_source("segment", "refresh_segment_popularity"),
     "train": train,

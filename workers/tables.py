@@ -10,35 +10,6 @@ from numpy.typing import NDArray
 from psycopg import sql
 
 
-def write_columns(
-    connection: psycopg.Connection[Any], table: str, columns: Mapping[str, NDArray[Any] | int], n_rows: int
-) -> None:
-    """Append rows to a table of schema ``recsql``.
-
-    Args:
-        connection: the caller's transaction decides when the rows are seen.
-        table: name without schema.
-        columns: array of shape ``(n_rows,)`` without NaN, or one number for all rows, by name of column.
-        n_rows: number of rows.
-    """
-    import pyarrow as pa
-    from pyarrow import csv
-
-    if not n_rows:
-        return
-    arrays = [
-        pa.repeat(pa.scalar(column), n_rows) if isinstance(column, int) else pa.array(column)
-        for column in columns.values()
-    ]
-    sink = BytesIO()
-    csv.write_csv(pa.RecordBatch.from_arrays(arrays, names=list(columns)), sink, csv.WriteOptions(include_header=False))
-    statement = sql.SQL("copy {} ({}) from stdin (format csv)").format(
-        sql.Identifier("recsql", table), sql.SQL(", ").join(map(sql.Identifier, columns))
-    )
-    with connection.cursor() as cursor, cursor.copy(statement) as copy:
-        copy.write(sink.getbuffer())
-
-
 def read_columns(
     connection: psycopg.Connection[Any], query: str, parameters: Mapping[str, Any], types: Mapping[str, Any]
 ) -> list[NDArray[Any]]:
@@ -104,28 +75,3 @@ def write_neighbours(
             found = item_nos[neighbours[row, : lengths[row]]].tolist()
             copy.write_row((run_no, source_no, int(item_nos[row]), found, similarities[row, : lengths[row]].tolist()))
     return int(np.count_nonzero(lengths))
-
-
-def write_vectors(
-    connection: psycopg.Connection[Any], table: str, key: str, version_no: int, keys: Any, vectors: NDArray[np.floating]
-) -> None:
-    """Append the vectors of a model version; rows of NaN, of which the model knows nothing, are left out.
-
-    Args:
-        connection: in autocommit mode or a transaction.
-        table: ``item_vector`` or ``user_vector``.
-        key: its column of database keys.
-        version_no: the model version.
-        keys: database keys, shape ``(n_rows,)``.
-        vectors: shape ``(n_rows, dim)``.
-    """
-    from pgvector import Vector
-
-    statement = sql.SQL("copy {} (version_no, {}, embedding) from stdin (format binary)").format(
-        sql.Identifier("recsql", table), sql.Identifier(key)
-    )
-    with connection.cursor() as cursor, cursor.copy(statement) as copy:
-        copy.set_types(["int4", "int4", "vector"])
-        for number, vector in zip(keys.tolist(), vectors, strict=True):
-            if not np.isnan(vector).any():
-                copy.write_row((version_no, number, Vector(vector)))

@@ -21,6 +21,9 @@ begin
     where
         run_no = p_run_no and source_no = v_source.source_no
         and user_no between p_first_user_no and p_last_user_no;
+    if v_source.kind = 'score' then
+        return 0;
+    end if;
     -- By execute, so that the plan is made for the numbers at hand.
     execute format($sql$
         with found as (
@@ -46,4 +49,5 @@ $$;
 
 comment on function recsql.refresh_candidates(integer, text, integer, integer, integer) is
 'Writes the p_n best candidates of one source for a range of user_no, replacing those that were there. Offline runs use exact '
-'vector search. Returns the number of candidates. Errors: RS001 unknown source.';
+'vector search. Returns the number of candidates, 0 for a source of kind score, which proposes nothing. Errors: RS001 unknown '
+'source.';

@@ -58,10 +58,12 @@ begin
             select c.item_no, c.score
             from vector_candidates(v_run_no, v_source.source_no, p_user_no, p_user_no, p_n, true) as c
             order by c.score desc, c.item_no;
+        when 'score' then
+            return;
     end case;
 end
 $$;
 
 comment on function recsql.live_candidates(integer, text, integer, text) is
 'The p_n best candidates of one source for one user, best first, by the released run and what the user did since. Where nothing '
-'happened since they are those that refresh_candidates writes. Errors: RS001 unknown source.';
+'happened since they are those that refresh_candidates writes; none by a source of kind score. Errors: RS001 unknown source.';

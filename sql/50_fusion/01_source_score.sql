@@ -17,8 +17,8 @@ begin atomic
         )
     union all
     -- A model has scored all candidates, also those of the other sources.
-    select x.user_no, s.source_no, x.item_no, x.score::double precision,
-        row_number() over (partition by x.user_no, x.version_no order by x.score desc, x.item_no)
+    select x.user_no, s.source_no, unnest(x.item_nos), unnest(x.scores)::double precision,
+        generate_series(1, cardinality(x.item_nos)::bigint)
     from recsql.score as x
     inner join recsql.model_version as v on v.version_no = x.version_no
     inner join recsql.model as m on m.model_no = v.model_no

@@ -9,7 +9,7 @@ begin atomic
         s.source_no,
         s.item_no,
         case
-            when o.kind in ('vector', 'cross_domain')
+            when o.kind in ('vector', 'score', 'cross_domain')
                 then (s.score - min(s.score) over by_source)
                 / coalesce(nullif(max(s.score) over by_source - min(s.score) over by_source, 0), 1)
             else s.score / coalesce(nullif(max(s.score) over by_source, 0), 1)
@@ -21,5 +21,5 @@ begin atomic
 end;
 
 comment on function recsql.source_part(integer, integer, integer) is
-'What each source says of each candidate, from 0 to 1: score divided by the user''s best, for vector sources after the user''s '
-'lowest has been taken away. An item that a source does not have counts 0 there, so the parts of single events add up.';
+'What each source says of each candidate, from 0 to 1: score divided by the user''s best, for sources that are vectors or '
+'models after the user''s lowest has been taken away. An item that a source does not have counts 0 there, so the parts of single events add up.';

@@ -9,6 +9,14 @@ begin atomic
     inner join recsql.candidate as c on c.run_no = p_run_no and c.source_no = s.source_no
     where s.source = p_method
     union all
+    -- What proposes nothing itself is as good as its order of what the others propose.
+    select x.user_no, unnest(x.item_nos), unnest(x.scores)
+    from recsql.source as s
+    inner join recsql.model as m on m.model = s.source
+    inner join recsql.model_version as v on v.model_no = m.model_no and v.run_no = p_run_no
+    inner join recsql.score as x on x.run_no = p_run_no and x.version_no = v.version_no
+    where s.source = p_method and s.kind = 'score'
+    union all
     select r.user_no, r.item_no, r.score
     from recsql.recommendation as r
     where p_method = 'fused' and r.run_no = p_run_no
@@ -20,5 +28,5 @@ begin atomic
 end;
 
 comment on function recsql.ranked(integer, text) is
-'The scored items of a run by one method: a source of candidates, fused for what was fused, or the name of a fusion '
-'policy to try.';
+'The scored items of a run by one method: a source of candidates (of kind score: what it says of those of the others), fused for '
+'what was fused, or the name of a fusion policy to try.';

@@ -224,6 +224,47 @@ def test_candidates_become_lists_and_rows_again(database: str) -> None:
     ) == [(False, None)]
 
 
+def test_scores_become_lists_and_rows_again(database: str) -> None:
+    migrate.downgrade(database, "0013")
+    execute(
+        database,
+        "create table recsql.score_7 partition of recsql.score for values in (7)",
+        "create table recsql.score_8 partition of recsql.score for values in (8)",
+        "insert into recsql.model (model) values ('m')",
+        "insert into recsql.model_version (model_no, config) select model_no, '{}' from recsql.model",
+        # Items 11 and 12 are equally good for user 1.
+        "insert into recsql.score (run_no, user_no, item_no, version_no, score) "
+        "values (7, 1, 13, 1, -0.25), (7, 1, 12, 1, 0.5), (7, 1, 11, 1, 0.5), (7, 2, 13, 1, 0.125), (7, 1, 11, 2, 3)",
+    )
+    query = "select * from recsql.score order by user_no, version_no, item_no"
+    sources = "select source, kind, is_active from recsql.source order by source_no"
+    before, sources_before = rows(database, query), rows(database, sources)
+    migrate.upgrade(database)
+    lists = "select run_no, user_no, version_no, item_nos, scores from recsql.score order by user_no, version_no"
+    assert rows(database, lists) == [
+        (7, 1, 1, [11, 12, 13], [0.5, 0.5, -0.25]),
+        (7, 1, 2, [11], [3.0]),
+        (7, 2, 1, [13], [0.125]),
+    ]
+    storage = "select relname, attstorage from pg_class as c inner join pg_attribute as a on a.attrelid = c.oid "
+    storage += "where relname ~ '^score_\\d$' and attname = 'scores' order by 1"
+    assert rows(database, storage) == [("score_7", "e"), ("score_8", "e")]
+    # What was active stays so, and what is new is not.
+    active = [name for name, _, is_active in sources_before if is_active]
+    assert [name for name, _, is_active in rows(database, sources) if is_active] == active
+    assert rows(database, "select weights ->> 'neumf' from recsql.fusion_policy where policy = 'rrf'") == [("1",)]
+    # What only the new revision knows goes.
+    execute(
+        database,
+        "insert into recsql.model_version (model_no, config, reused_no) select model_no, '{}', 1 from recsql.model",
+    )
+    migrate.downgrade(database, "0013")
+    assert rows(database, query) == before
+    assert rows(database, sources) == sources_before
+    weights = "select weights ? 'neumf', weights ? 'slit' from recsql.fusion_policy where policy = 'rrf'"
+    assert rows(database, weights) == [(False, True)]
+
+
 def test_changed_return_type_under_a_view(database: str, sql_copy: Path) -> None:
     function = sql_copy / "99_test" / "01_answer.sql"
     body = "create function recsql_api.answer() returns {0} language sql stable begin atomic select 42::{0}; end;"

@@ -103,6 +103,18 @@ def test_model_order_and_number_of_candidates_are_irrelevant(fitted: Model) -> N
     assert fitted.score(histories, items[:, :0]).shape == (histories.n_users, 0)
 
 
+def test_model_reads_weights_only_where_it_says_so(fitted: Model) -> None:
+    histories = checkerboard().sequences
+    rng = np.random.default_rng(3)
+    weighed = Sequences(
+        histories.items, histories.offsets, rng.uniform(0.2, 5, len(histories.items)).astype(np.float32)
+    )
+    is_same = np.array_equal(
+        fitted.score(histories, everything(60)), fitted.score(weighed, everything(60)), equal_nan=True
+    )
+    assert is_same != fitted.reads_weights
+
+
 def test_model_vectors_give_the_score(fitted: Model) -> None:
     histories = Sequences.from_lists([[0, 2], [], [1, 3, 5]])
     users, items = fitted.user_vectors(histories), fitted.item_vectors()

@@ -158,6 +158,10 @@ class Model(ABC):
     Config: ClassVar[type[ModelConfig]]
     sources: ClassVar[tuple[str, ...]] = ()
     """Rows of ``recsql.source`` that serve its lists of neighbours, if it has such; see :meth:`neighbours`."""
+    needs: ClassVar[dict[str, str]] = {}
+    """Modules that training imports and only an extra of the package brings: the extra's name by that of the module."""
+    reads_weights: ClassVar[bool] = True
+    """Whether what it says of a user depends on the weights of the history, or on its items and their order alone."""
     search: ClassVar[Search] = {}
     """Where ``recsql tune`` looks for hyperparameters; fields that are not named keep what they are."""
 

@@ -52,6 +52,7 @@ class Bert4Rec(SequenceModel):
     """
 
     name = "bert4rec"
+    reads_weights = False
     Config = Bert4RecConfig
     search: ClassVar[Search] = {
         **SequenceModel.search,

@@ -3,7 +3,7 @@
 import time
 from abc import abstractmethod
 from importlib import import_module
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 from pydantic import Field
@@ -33,6 +33,8 @@ class Factors(Model):
     not. Item vectors have shape ``(n_items, width)``, rows of NaN for items that had no event in training, which
     histories are read without. A subclass has ``width``, ``learn`` and ``fold_in``.
     """
+
+    needs: ClassVar[dict[str, str]] = {"implicit": "factors"}
 
     def __init__(self, config: ModelConfig | None = None) -> None:
         super().__init__(config)

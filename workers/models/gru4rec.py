@@ -57,6 +57,7 @@ class Gru4Rec(SequenceModel):
     """
 
     name = "gru4rec"
+    reads_weights = False
     Config = Gru4RecConfig
     search: ClassVar[Search] = {**SequenceModel.search, "n_layers": Range(1, 2), "hidden_dim": Choice((64, 128, 256))}
 

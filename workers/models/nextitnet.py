@@ -82,6 +82,7 @@ class NextItNet(SequenceModel):
     """
 
     name = "nextitnet"
+    reads_weights = False
     Config = NextItNetConfig
     search: ClassVar[Search] = {**SequenceModel.search, "kernel_size": Range(2, 5)}
 

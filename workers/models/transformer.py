@@ -45,6 +45,7 @@ class Transformer(SequenceModel):
     """
 
     name = "transformer"
+    reads_weights = False
     Config = TransformerConfig
     search: ClassVar[Search] = {**SequenceModel.search, "n_layers": Range(1, 3), "n_heads": Choice((1, 2, 4))}
 

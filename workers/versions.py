@@ -1,0 +1,166 @@
+"""Stage ``train``: the versions of the models that are active sources, trained or taken over from an earlier run."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsql.errors import PipelineError
+from recsql.queries import QUERIES
+from recsql.settings import get_settings
+from workers.binary import write_vectors
+from workers.device import get_device
+from workers.interactions import RunData, rows_of
+from workers.models.base import Model, Progress, Sequences, TrainingData, TrainingOptions
+from workers.models.registry import get_model, load_artifact, save_artifact
+from workers.run import Run
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version that a run has of a model.
+
+    Attributes:
+        version_no: its number.
+        reused_no: the version whose artifact it has; None where it was trained itself.
+        item_nos: database key of each item row of the model, ascending; None in versions of earlier releases, whose
+            rows are those of the run that trained them.
+    """
+
+    version_no: int
+    reused_no: int | None
+    item_nos: NDArray[np.int64] | None
+
+
+def find_version(run: Run, name: str, run_no: int | None = None) -> Version | None:
+    """The version that a run (another one's where ``run_no`` is given) has of a model, if it has one."""
+    parameters = {"run_no": run.run_no if run_no is None else run_no, "model": name}
+    row = run.connection.execute(QUERIES["run_version"], parameters).fetchone()
+    return row and Version(row[0], row[1], None if row[2] is None else np.array(row[2], dtype=np.int64))
+
+
+def load_model(run: Run, name: str, version: Version) -> Model:
+    """The model of a version: what this process has trained, or from its artifact."""
+    if name not in run.trained:
+        run.trained[name] = load_artifact(run.one("artifact", version_no=version.version_no))
+    return run.trained[name]
+
+
+def histories_of(data: RunData, version: Version) -> Sequences:
+    """The histories of a run as rows of a version's items, -1 for items that it does not know."""
+    if version.item_nos is None or np.array_equal(version.item_nos, data.item_nos):
+        return data.sequences
+    rows = rows_of(version.item_nos, data.item_nos)
+    return Sequences(rows[data.sequences.items], data.sequences.offsets, data.sequences.weights)
+
+
+def check_needs(names: Iterable[str]) -> None:
+    """See that what training imports is installed, before anything is trained.
+
+    Raises:
+        PipelineError: a module is missing; says which extra brings it.
+    """
+    for name in names:
+        for module, extra in get_model(name).needs.items():
+            if find_spec(module) is None:
+                raise PipelineError(
+                    f"Source {name} is active, and training it needs {module}: pip install 'recsql[{extra}]', or "
+                    f"'recsql source disable {name}'."
+                )
+
+
+def train(run: Run, progress: Progress) -> int:
+    """Make a version of every model that is an active source; those that an earlier attempt made are whole and stay.
+
+    Returns:
+        The number of users, times the number of models.
+    """
+    names = list(run.models())
+    check_needs(names)
+    for name in names:
+        if find_version(run, name) is None:
+            told = _keep(run, name) if run.since_no is not None else None
+            if told is None or not told.is_kept:
+                _train(run, name, lambda done, total, note, name=name: progress(done, total, f"{name} {note}".strip()))
+            if told is not None:
+                run.details[name] = told.note
+    run.connection.execute(QUERIES["analyze_vectors"])
+    return len(names) * len(run.data.user_nos)
+
+
+def _train(run: Run, name: str, progress: Progress) -> None:
+    """Train a model; its artifact and its vectors land in the database together."""
+    data, kind = run.data, get_model(name)
+    options = run.config.models.get(name, {})
+    if name in run.epochs and "epochs" in kind.Config.model_fields:
+        options = options | {"epochs": run.epochs[name]}
+    model = kind(kind.Config(**options))
+    # Only validation may look at what came next, to choose the number of epochs.
+    targets = data.targets if run.part == "validation" else None
+    settings, named = get_settings(), f"run-{run.run_no}-{name}"
+    checkpoint = (settings.checkpoints or settings.home / "checkpoints") / named
+    curves = settings.curves and settings.curves / named
+    metrics = model.fit(
+        TrainingData(data.sequences, len(data.item_nos), data.content, targets),
+        TrainingOptions(run.config.seed, get_device(), progress, checkpoint, curves),
+    )
+    items, users = model.item_vectors(), model.user_vectors(data.sequences)
+    with run.connection.transaction():
+        version_no = run.one(
+            "add_model_version",
+            model=name,
+            config=json.dumps(model.describe()),
+            metrics=json.dumps(metrics),
+            artifact=save_artifact(model),
+            item_nos=data.item_nos.tolist(),
+        )
+        if items is not None and users is not None:
+            run.one("add_model_vectors", version_no=version_no, dim=items.shape[1])
+            write_vectors(run.connection, "item_vector", "item_no", version_no, data.item_nos, items)
+            write_vectors(run.connection, "user_vector", "user_no", version_no, data.user_nos, users)
+    checkpoint.unlink(missing_ok=True)
+    run.trained[name] = model
+
+
+@dataclass(frozen=True)
+class _Told:
+    """Whether a version was taken over, and how, or why not."""
+
+    is_kept: bool
+    note: str
+
+
+def _keep(run: Run, name: str) -> _Told:
+    """Take over the version of the run to go on from; user vectors are computed of those alone who did something."""
+    kept = find_version(run, name, run.since_no)
+    if kept is None:
+        return _Told(False, f"trained, since run {run.since_no} has no version of it")
+    if kept.item_nos is None:
+        return _Told(False, f"trained, since version {kept.version_no} is of an earlier release")
+    if run.since_models.get(name, {}) != run.config.models.get(name, {}):
+        return _Told(False, f"trained, since its options have changed since run {run.since_no}")
+    with run.connection.transaction():
+        version_no = run.one("keep_model_version", version_no=kept.version_no)
+        dim = run.one("version_dim", version_no=kept.version_no)
+        n_changed = 0
+        if dim is not None:
+            run.one("add_model_vectors", version_no=version_no, dim=dim)
+            numbers = {"version_no": version_no, "kept_no": kept.version_no}
+            unchanged = {"since_no": run.since_no, "with_weights": get_model(name).reads_weights}
+            run.connection.execute(QUERIES["keep_item_vectors"], numbers)
+            run.connection.execute(QUERIES["keep_user_vectors"], run.parameters(**numbers, **unchanged))
+            changed = np.flatnonzero(~np.isin(run.data.user_nos, run.unchanged_users(get_model(name).reads_weights)))
+            n_changed = len(changed)
+            version = Version(version_no, kept.version_no, kept.item_nos)
+            if n_changed:
+                model = load_model(run, name, version)
+                users = model.user_vectors(histories_of(run.data, version).take(changed))
+                assert users is not None
+                write_vectors(run.connection, "user_vector", "user_no", version_no, run.data.user_nos[changed], users)
+    note = f"version {kept.version_no} is kept"
+    if dim is not None:
+        note += f", with vectors of {n_changed:,} of {len(run.data.user_nos):,} users computed anew"
+    return _Told(True, note)
