@@ -6,7 +6,7 @@ run for as many epochs as the first, the mean and the range of ``ndcg@10`` over 
 
 ``coverage@10``: share of the catalogue that is in anybody's list; ``novelty@10``: mean information of what is
 recommended, in bits, as in the product's own reports. Where relevant items are new, that is without an event in
-training, ``new.ndcg@10`` and ``new.recall@10`` rank new items alone, for the users who turned to one of them.
+training, ``new_items.ndcg@10`` and ``new_items.recall@10`` rank new items alone, for the users who turned to one.
 
 With ``--save`` each model is written once it is measured; the figures of models that are not measured stay, each with
 the command that they came from.
@@ -151,8 +151,8 @@ def _of_new_items(part: Part, scorer: Scorer, seed: int) -> dict[str, float]:
         return {}
     asked = Part(part.seen, part.asked[wants], [items for items in relevant if len(items)])
     values = measure(asked, lambda rows: np.where(is_new, scorer(rows), np.nan).astype(np.float32))
-    results = {"new.items": float(is_new.sum()), "new.users": float(wants.sum())}
-    return results | _with_intervals(values, "new.", seed)
+    results = {"new_items.items": float(is_new.sum()), "new_items.users": float(wants.sum())}
+    return results | _with_intervals(values, "new_items.", seed)
 
 
 def _with_intervals(values: np.ndarray, prefix: str, seed: int) -> dict[str, float]:

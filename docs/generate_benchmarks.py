@@ -25,13 +25,35 @@ def _path(name: str) -> Path:
 
 
 def _section(report: dict[str, Any]) -> str:
-    head = (
-        f"`{report['command']}`, {report['date']}, {report['machine']}, {report['seconds']:,.0f} s, "
-        f"peak of the benchmark's own process {report['peak_mib']:,} MiB.\n\n"
-    )
+    machine = f"{report['machine']}, peak of the benchmark's own process {report['peak_mib']:,} MiB"
+    if "origins" in report:
+        head = f"{_origins(report['origins'])}; {machine}.\n\n"
+    else:
+        head = f"`{report['command']}`, {report['date']}, {report['seconds']:,.0f} s, {machine}.\n\n"
     is_quality = report["name"] in ("quality", "cf", "models", "auc")
-    table = _quality(report["results"]) if is_quality else _plain(report["results"])
-    return head + table + "\n"
+    render_table = _quality if is_quality else _changes if report["name"] == "ablation" else _plain
+    return head + render_table(report["results"]) + "\n"
+
+
+def _origins(origins: dict[str, dict[str, str]]) -> str:
+    """The commands that a report was put together from, each with what it measured."""
+    measured: dict[tuple[str, str], list[str]] = {}
+    for name, origin in origins.items():
+        measured.setdefault((origin["command"], origin["date"]), []).append(name)
+    return "; ".join(f"{', '.join(names)}: `{command}`, {day}" for (command, day), names in measured.items())
+
+
+def _changes(results: dict[str, float]) -> str:
+    """One row a variant, the best of each group first, with what it changes against the group's first variant."""
+    lines = ["| group | variant | ndcg@10 | range over seeds | change |", "| --- | --- | --- | --- | --- |"]
+    labels = [key.removesuffix(".ndcg@10") for key in results if key.endswith(".ndcg@10")]
+    for label in sorted(labels, key=lambda label: (label.partition(", ")[0], -results[f"{label}.ndcg@10"])):
+        group, _, variant = label.partition(", ")
+        value = results[f"{label}.ndcg@10"]
+        change, error = results.get(f"{label}.change"), results.get(f"{label}.change.error")
+        told = "" if change is None else f"{change:+.4f}" + ("" if error is None else f" ± {error:.4f}")
+        lines.append(f"| {group} | {variant} | {value:.4f} | {results[f'{label}.range']:.4f} | {told} |")
+    return "\n".join(lines) + "\n"
 
 
 def _quality(results: dict[str, float]) -> str:
@@ -39,12 +61,14 @@ def _quality(results: dict[str, float]) -> str:
     metrics = [
         metric
         for metric in ("ndcg@10", "recall@10", "mrr@10", "map@10", "coverage@10", "novelty@10", "popularity_share@10",
-                       "diversity@10", "auc", "pooled_auc")
+                       "diversity@10", "auc", "pooled_auc", "new_items.ndcg@10", "epochs", "seconds")
         if any(key.endswith(f".{metric}") for key in results)
     ]  # fmt: skip
     if any(key.endswith(".seeds.mean") for key in results):
         metrics.append("seeds.mean")
-    methods = {key.removesuffix(".ndcg@10") for key in results if key.endswith(".ndcg@10")}
+    # Of a model's new items there is a column, not a row.
+    named = (key.removesuffix(".ndcg@10") for key in results if key.endswith(".ndcg@10"))
+    methods = {name for name in named if not name.endswith(".new_items")}
     lines = ["| method | " + " | ".join(metrics) + " |", "| --- |" + " --- |" * len(metrics)]
     for method in sorted(methods, key=lambda name: (name.count("."), -results[f"{name}.ndcg@10"], name)):
         cells = [_figure(results, f"{method}.{metric}") for metric in metrics]
@@ -57,6 +81,8 @@ def _figure(results: dict[str, float], key: str) -> str:
         return ""
     if key.endswith(".seeds.mean"):
         return f"{results[key]:.3f}, range {results[key.replace('.mean', '.range')]:.3f}"
+    if key.endswith((".epochs", ".seconds")):
+        return f"{results[key]:,.0f}"
     return f"{results[key]:.3f}{_interval(results, key) if 'ndcg' in key or key.endswith('auc') else ''}"
 
 
