@@ -43,6 +43,7 @@ cross join lateral unnest(s.item_nos, s.scores) as e (item_no, score)
 order by s.run_no, s.user_no, e.item_no, s.version_no;
 drop table score_list, score_run;
 
+comment on column recsql.run_stage.detail is null;
 alter table recsql.model_version drop column item_nos, drop column reused_no;
 
 delete from recsql.candidate where source_no between 20 and 27;

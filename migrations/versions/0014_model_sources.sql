@@ -38,6 +38,8 @@ comment on column recsql.model_version.item_nos is
 comment on column recsql.model_version.reused_no is
 'The version that was trained, whose artifact and item vectors this one has, with user vectors of its own run; null where it was '
 'trained itself.';
+comment on column recsql.run_stage.detail is
+'What the stage has to tell beside its rows, as text by what it is about: of train, which models were kept and which trained.';
 
 create temporary table score_list on commit drop as
 select
