@@ -62,7 +62,10 @@ def main() -> None:
         pipeline = Pipeline(connection, PipelineConfig(protocol=options.protocol, **config), bars)
         validation_no, test_no = (pipeline.run(part, until="popularity") for part in ("validation", "test"))
         split = Split(
-            read_run(connection, validation_no), read_run(connection, test_no), read_part(connection, test_no)
+            read_run(connection, validation_no),
+            read_run(connection, test_no),
+            read_part(connection, validation_no),
+            read_part(connection, test_no),
         )
     with progress_bars() as progress:
         bars = stage_bars(progress)
@@ -91,26 +94,34 @@ class Split:
     Attributes:
         validation: the validation run, with the targets that choose the number of epochs.
         test: the test run.
-        part: what is asked of the test run.
+        asked_of_validation: what is asked of the validation run.
+        asked_of_test: what is asked of the test run.
     """
 
     validation: RunData
     test: RunData
-    part: Part
+    asked_of_validation: Part
+    asked_of_test: Part
 
     def choose(self, kind: type[Model], chosen: dict[str, Any], told: TrainingOptions) -> dict[str, float]:
-        """The best number of epochs on the validation run, and what it gives there."""
-        found = self._fit(kind(kind.Config(**chosen)), self.validation, self.validation.targets, told)
-        return {"epochs": found["epochs"], "seconds": found["seconds"], f"validation.ndcg@{K}": found[f"ndcg@{K}"]}
+        """The best number of epochs on the validation run, by what users turned to next, and what it gives there."""
+        model = kind(kind.Config(**chosen))
+        found = self._fit(model, self.validation, self.validation.targets, told)
+        ndcg = measure(self.asked_of_validation, scorer_of(model, self.validation))[:, 0].mean()
+        return {"epochs": found["epochs"], "seconds": found["seconds"], f"validation.ndcg@{K}": float(ndcg)}
 
     def measure(self, kind: type[Model], chosen: dict[str, Any], told: TrainingOptions) -> dict[str, float]:
         """Figures on the test run of one model under one seed."""
         model = kind(kind.Config(**chosen))
         self._fit(model, self.test, None, told)
         scorer = scorer_of(model, self.test)
-        values = measure(self.part, scorer)
+        values = measure(self.asked_of_test, scorer)
         results = _with_intervals(values, "", told.seed)
-        return results | _beyond_accuracy(self.part, scorer) | _of_new_items(self.part, scorer, told.seed)
+        return (
+            results
+            | _beyond_accuracy(self.asked_of_test, scorer)
+            | _of_new_items(self.asked_of_test, scorer, told.seed)
+        )
 
     @staticmethod
     def _fit(model: Model, data: RunData, targets: Any, told: TrainingOptions) -> dict[str, float]:

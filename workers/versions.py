@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 
 import numpy as np
@@ -54,7 +54,7 @@ def histories_of(data: RunData, version: Version) -> Sequences:
     if version.item_nos is None or np.array_equal(version.item_nos, data.item_nos):
         return data.sequences
     rows = rows_of(version.item_nos, data.item_nos)
-    return Sequences(rows[data.sequences.items], data.sequences.offsets, data.sequences.weights)
+    return replace(data.sequences, items=rows[data.sequences.items], dislikes=None)
 
 
 def check_needs(names: Iterable[str]) -> None:

@@ -143,3 +143,15 @@ def test_what_was_turned_down_sinks() -> None:
 def test_a_state_that_knows_the_future_learns_no_dislikes() -> None:
     with pytest.raises(ValidationError, match="dislikes must be 0"):
         Bert4RecConfig(dislikes=1.0)
+
+
+def test_targets_are_drawn_from_as_many_events_as_the_horizon() -> None:
+    histories, rng = Sequences.from_lists([[0, 1, 2, 3, 4], [7, 8]]), np.random.default_rng(0)
+    drawn: dict[int, set[int]] = {}
+    for _ in range(200):
+        for batch in training_batches(histories, 10, 100, rng, horizon=3):
+            for item, target in zip(batch.inputs.ravel(), batch.targets.ravel(), strict=True):
+                if target >= 0:
+                    drawn.setdefault(int(item), set()).add(int(target))
+    # Near the end there are fewer; nothing is drawn of another user.
+    assert drawn == {0: {1, 2, 3}, 1: {2, 3, 4}, 2: {3, 4}, 3: {4}, 7: {8}}

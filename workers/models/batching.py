@@ -53,9 +53,9 @@ class Batch:
 
 
 def training_batches(
-    sequences: Sequences, max_length: int, batch_tokens: int, rng: np.random.Generator
+    sequences: Sequences, max_length: int, batch_tokens: int, rng: np.random.Generator, horizon: int = 1
 ) -> Iterator[Batch]:
-    """Every transition of every user once, in random order.
+    """Every place of every user once, in random order.
 
     A history longer than ``max_length`` transitions is cut into windows, elsewhere at each call.
 
@@ -63,7 +63,8 @@ def training_batches(
         sequences: what users did.
         max_length: most transitions in a window.
         batch_tokens: most places in a batch, padding included (a single window may have more).
-        rng: decides the cuts and the order.
+        rng: decides the cuts, the order, and the targets.
+        horizon: a place's target is drawn from so many interactions that follow it in its window, the next one if 1.
 
     Yields:
         Batches with ``targets``.
@@ -75,7 +76,8 @@ def training_batches(
     groups = list(_groups(order, lengths, batch_tokens))
     for at in rng.permutation(len(groups)):
         group = groups[at]
-        yield _pad(sequences, users[group], starts[group], lengths[group], with_targets=True)
+        batch = _pad(sequences, users[group], starts[group], lengths[group])
+        yield _with_targets(batch, sequences, starts[group], rng, horizon)
 
 
 def history_batches(histories: Sequences, max_length: int, batch_tokens: int) -> Iterator[Batch]:
@@ -85,7 +87,7 @@ def history_batches(histories: Sequences, max_length: int, batch_tokens: int) ->
     order = np.argsort(-lengths, kind="stable")
     order = order[lengths[order] > 0]
     for group in _groups(order, lengths, batch_tokens):
-        yield _pad(histories, group, stops[group] - lengths[group], lengths[group], with_targets=False)
+        yield _pad(histories, group, stops[group] - lengths[group], lengths[group])
 
 
 def known_histories(histories: Sequences, n_items: int) -> Sequences:
@@ -142,11 +144,11 @@ def _groups(order: IntArray, lengths: IntArray, batch_tokens: int) -> Iterator[I
         begin += size
 
 
-def _pad(sequences: Sequences, rows: IntArray, starts: IntArray, lengths: IntArray, *, with_targets: bool) -> Batch:
+def _pad(sequences: Sequences, rows: IntArray, starts: IntArray, lengths: IntArray) -> Batch:
     places = np.arange(int(lengths.max()))
     inside = places < lengths[:, None]
     at = np.where(inside, starts[:, None] + places, 0)
-    batch = Batch(
+    return Batch(
         rows,
         np.where(inside, sequences.items[at], 0),
         np.full(at.shape, -1),
@@ -155,13 +157,23 @@ def _pad(sequences: Sequences, rows: IntArray, starts: IntArray, lengths: IntArr
         values=None if sequences.values is None else np.where(inside, sequences.values[at], 0),
         gaps=None if sequences.times is None else _gaps(sequences, rows, at),
     )
-    if not with_targets:
-        return batch
-    after = np.where(inside, at + 1, 0)
-    targets = np.where(inside, sequences.items[after], -1)
-    weights = None if sequences.weights is None else np.where(inside, sequences.weights[after], 0)
-    dislikes = None if sequences.dislikes is None else _dislikes(sequences.dislikes, starts, lengths)
-    return replace(batch, targets=targets, weights=weights, dislikes=dislikes)
+
+
+def _with_targets(
+    batch: Batch, sequences: Sequences, starts: IntArray, rng: np.random.Generator, horizon: int
+) -> Batch:
+    """The batch with what followed each place, and what was turned down there."""
+    places = np.arange(batch.inputs.shape[1])
+    inside = places < batch.lengths[:, None]
+    steps = 1 if horizon == 1 else 1 + rng.integers(0, horizon, batch.inputs.shape)
+    # A window's last target is the interaction behind it.
+    after = np.where(inside, starts[:, None] + np.minimum(places + steps, batch.lengths[:, None]), 0)
+    return replace(
+        batch,
+        targets=np.where(inside, sequences.items[after], -1),
+        weights=None if sequences.weights is None else np.where(inside, sequences.weights[after], 0),
+        dislikes=None if sequences.dislikes is None else _dislikes(sequences.dislikes, starts, batch.lengths),
+    )
 
 
 def _gaps(sequences: Sequences, rows: IntArray, at: IntArray) -> IntArray:

@@ -33,6 +33,8 @@ class Bert4RecConfig(SequenceConfig):
     def _check(self) -> "Bert4RecConfig":
         if self.dim % self.n_heads:
             raise ValueError(f"dim ({self.dim}) must be a multiple of n_heads ({self.n_heads})")
+        if self.horizon > 1:
+            raise ValueError("horizon must be 1: what is masked stands at its own place")
         if self.dislikes:
             raise ValueError("dislikes must be 0: a state that knows what came later says nothing of a refusal before")
         return self

@@ -34,6 +34,9 @@ class SequenceConfig(InnerProductConfig):
     dislikes: float = Field(0.0, ge=0)
     """How much what users turned down counts, each by its weight: ``-log(1 - sigmoid(u · v_j))`` for item j where
     the user was u; 0 leaves it out."""
+    horizon: int = Field(1, ge=1)
+    """From how many of the events that follow a place its target is drawn, anew in each epoch: 1 to say what comes
+    next, more to say what comes some time (Pancha et al., PinnerFormer, KDD 2022)."""
     batch_tokens: int = Field(2048, ge=1)
     """Interactions in one step, padding included."""
     loss: Literal["softmax", "gbce"] = "softmax"
@@ -148,9 +151,9 @@ class SequenceModel(InnerProductModel):
         return SequenceLoss(cast(SequenceConfig, self.config), counts)
 
     def training_batches(self, sequences: Sequences, rng: np.random.Generator) -> Iterator[Batch]:
-        """The batches of an epoch: every transition once."""
+        """The batches of an epoch: every place once."""
         c = cast(SequenceConfig, self.config)
-        return training_batches(sequences, c.max_length, c.batch_tokens, rng)
+        return training_batches(sequences, c.max_length, c.batch_tokens, rng, c.horizon)
 
     def last_states(self, batch: Batch, inputs: Tensor) -> Tensor:
         """What the network says after the newest item of each row, shape ``(n_rows, dim)``."""
