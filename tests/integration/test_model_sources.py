@@ -215,6 +215,8 @@ def test_model_that_cannot_be_trained_here_is_told_before_anything_is_done(simul
     with pytest.raises(PipelineError, match=r"als is active.*pip install 'recsql\[factors\]'.*source disable als"):
         Pipeline(simulated, CONFIG).run("production")
     assert simulated.execute("select count(*) from recsql.run_stage").fetchone() == (0,)
+    assert simulated.execute("select state from recsql.run").fetchone() == ("failed",)
+    Pipeline(simulated, CONFIG).run("validation", until="popularity")  # trains nothing
     simulated.execute("update recsql.source set is_active = false where source = 'als'")
     Pipeline(simulated, CONFIG).run("production", until="popularity")
 
