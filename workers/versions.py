@@ -151,24 +151,24 @@ def _keep(run: Run, name: str, source_kind: str) -> _Told:
     dim = run.one("version_dim", version_no=kept.version_no)
     if dim is None and source_kind == "vector":
         return _Told(False, f"trained, since version {kept.version_no} has no vectors")
+    # Computed while no transaction is open.
+    reads_weights = get_model(name).reads_weights
+    changed, users = np.empty(0, dtype=np.int64), None
+    if dim is not None:
+        changed = np.flatnonzero(~np.isin(run.data.user_nos, run.unchanged_users(reads_weights)))
+        if len(changed):
+            users = load_model(run, name, kept).user_vectors(histories_of(run.data, kept).take(changed))
     with run.connection.transaction():
         version_no = run.one("keep_model_version", version_no=kept.version_no)
-        n_changed = 0
         if dim is not None:
-            run.one("add_model_vectors", version_no=version_no, dim=dim)
             numbers = {"version_no": version_no, "kept_no": kept.version_no}
-            unchanged = {"since_no": run.since_no, "with_weights": get_model(name).reads_weights}
+            since = {"since_no": run.since_no, "with_weights": reads_weights}
+            run.one("add_model_vectors", version_no=version_no, dim=dim)
             run.connection.execute(QUERIES["keep_item_vectors"], numbers)
-            run.connection.execute(QUERIES["keep_user_vectors"], run.parameters(**numbers, **unchanged))
-            changed = np.flatnonzero(~np.isin(run.data.user_nos, run.unchanged_users(get_model(name).reads_weights)))
-            n_changed = len(changed)
-            version = Version(version_no, kept.version_no, kept.item_nos)
-            if n_changed:
-                model = load_model(run, name, version)
-                users = model.user_vectors(histories_of(run.data, version).take(changed))
-                assert users is not None
+            run.connection.execute(QUERIES["keep_user_vectors"], run.parameters(**numbers, **since))
+            if users is not None:
                 write_vectors(run.connection, "user_vector", "user_no", version_no, run.data.user_nos[changed], users)
     note = f"version {kept.version_no} is kept"
     if dim is not None:
-        note += f", with vectors of {n_changed:,} of {len(run.data.user_nos):,} users computed anew"
+        note += f", with vectors of {len(changed):,} of {len(run.data.user_nos):,} users computed anew"
     return _Told(True, note)
