@@ -1,10 +1,10 @@
 """Scores of all users from table to table, beside the model in memory: ``python -m benchmarks.scoring --json``.
 
 Works on the newest test run of ``loo`` that has the model and its candidates, which is made if there is none. From
-table to table: user vectors are computed from histories and written, candidates are read, scored and written. Bare:
-user vectors of the same users by the same model, their products with the whole catalogue, and the best of those,
-nothing read or written. Both begin with histories in memory, and take turns. ``stage``: what is left where stage
-``train`` has left user vectors, as it does in every run.
+table to table: candidates are read, the users' vectors are computed from their histories and multiplied with those of
+their candidates, and the scores are written. Bare: vectors of the same users by the same model, their products with the
+whole catalogue, and the best of those, nothing read or written. Both begin with histories in memory, and take turns.
+``stage``: as a run does it, where stage ``train`` has left the users' vectors, so that none are computed.
 """
 
 import time
@@ -18,12 +18,11 @@ from benchmarks.report import Report, make_parser
 from recsql import db, ingest, migrate
 from recsql.cli.output import progress_bars
 from recsql.readers.factory import open_reader
-from workers.binary import write_vectors
 from workers.commands import embed_backlog, stage_bars
 from workers.models.registry import MODELS
 from workers.pipeline import Pipeline, PipelineConfig
 from workers.run import Run
-from workers.scoring import score
+from workers.scoring import ModelScorer, score, score_by
 from workers.versions import find_version, histories_of, load_model
 
 K = 100
@@ -68,9 +67,8 @@ def main() -> None:
         bar = bars(f"{options.model}: {run.run_no}")
         for turn in range(options.repeats):
             bare.append(_timed(bench.in_memory))
-            vectors, scored = _timed(bench.write_user_vectors), _timed(bench.score)
-            whole.append(vectors + scored)
-            stage.append(scored)
+            whole.append(_timed(bench.by_model))
+            stage.append(_timed(bench.by_stage))
             bar(turn + 1, options.repeats, "")
     n_users = len(run.data.user_nos)
     results = {
@@ -100,7 +98,7 @@ class _Bench:
     def __init__(self, run: Run, name: str) -> None:
         version = find_version(run, name)
         assert version is not None
-        self.run, self.version_no = run, version.version_no
+        self.run, self.name, self.version = run, name, version
         self.model = load_model(run, name, version)
         self.histories = histories_of(run.data, version)
         self.n_scores = 0
@@ -120,19 +118,16 @@ class _Bench:
             best = np.argpartition(-scores, k - 1, axis=1)[:, :k]
             np.take_along_axis(best, np.argsort(-np.take_along_axis(scores, best, axis=1), axis=1), axis=1)
 
-    def write_user_vectors(self) -> None:
-        """What stage ``train`` does of users; nothing for a model without vectors."""
-        vectors = self.model.user_vectors(self.histories)
-        if vectors is None:
-            return
-        connection = self.run.connection
-        with connection.transaction():
-            connection.execute(f"truncate recsql.user_vector_{self.version_no}")  # type: ignore[arg-type]
-            write_vectors(connection, "user_vector", "user_no", self.version_no, self.run.data.user_nos, vectors)
+    def by_model(self) -> None:
+        """Scores from histories, table to table."""
+        score_by(self.run, [ModelScorer(self.run, self.name, self.version)], _quiet)
 
-    def score(self) -> None:
+    def by_stage(self) -> None:
         """Stage ``score``."""
-        self.n_scores = score(self.run, lambda done, total, note: None)
+        self.n_scores = score(self.run, _quiet)
+
+
+def _quiet(done: int, total: int, note: str) -> None: ...
 
 
 def _timed(work: Callable[[], None]) -> float:

@@ -76,34 +76,43 @@ def _first(cursor: psycopg.Cursor[Any]) -> Any:
 
 
 @contextmanager
-def background(connection: psycopg.Connection[Any], apart: bool = True) -> Iterator[Submit]:
-    """A thread with a connection of its own that does one piece of work after another.
+def background(connection: psycopg.Connection[Any], own: bool) -> Iterator[Submit]:
+    """A thread that does one piece of work on a connection after another.
 
     It ends with the context, after the work that waits; what runs is cancelled if the context ends with an error.
 
     Args:
-        connection: in autocommit mode; the other goes to the same database.
-        apart: False for no thread: work is then done on ``connection`` when it is given.
+        connection: in autocommit mode.
+        own: whether the thread has a connection of its own to the same database, which it opens by itself; else it
+            uses ``connection``, which nobody else may meanwhile.
 
     Yields:
         What takes a function and its arguments after the connection, and gives what it will return.
     """
-    if not apart:
-
-        def at_once(work: Callable[..., Any], *arguments: Any) -> Future[Any]:
-            done: Future[Any] = Future()
-            done.set_result(work(connection, *arguments))
-            return done
-
-        yield at_once
-        return
-    with db.connect(_url_of(connection)) as other, ThreadPoolExecutor(1, thread_name_prefix="background") as pool:
+    with ExitStack() as stack, ThreadPoolExecutor(1, thread_name_prefix="background") as pool:
+        opened: Future[psycopg.Connection[Any]] = Future()
+        if own:
+            opened = pool.submit(lambda: stack.enter_context(db.connect(_url_of(connection))))
+        else:
+            opened.set_result(connection)
         try:
-            yield lambda work, *arguments: pool.submit(work, other, *arguments)
+            yield lambda work, *arguments: pool.submit(lambda: work(opened.result(), *arguments))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
-            other.cancel_safe()
+            if opened.done() and opened.exception() is None:
+                opened.result().cancel_safe()
             raise
+
+
+def at_once(connection: psycopg.Connection[Any]) -> Submit:
+    """As :func:`background` gives it, without a thread: work is done when it is submitted."""
+
+    def submit(work: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        done: Future[Any] = Future()
+        done.set_result(work(connection, *arguments))
+        return done
+
+    return submit
 
 
 def read_ahead(submit: Submit, work: Callable[..., T], chunks: Iterable[Any], n: int = 2) -> Iterator[T]:

@@ -142,22 +142,22 @@ class Pipeline:
 
     def _do_stages(self, run: Run, until: str | None) -> None:
         names = stages_of(run.part)
-        check_needs(run.models())
         done = {name for (name,) in self.connection.execute(QUERIES["stages_done"], {"run_no": run.run_no}).fetchall()}
         if "weights" in done:
             run.policy_no = self._one("latest_policy", run_no=run.run_no)
+        wanted = names if until is None else names[: names.index(until) + 1]
         self._set_state(run.run_no, "running", None)
         try:
-            for name in names:
+            if "train" in wanted and "train" not in done:
+                check_needs(run.models())
+            for name in wanted:
                 if name not in done:
                     self._do_stage(run, name)
-                if name == until:
-                    break
         except BaseException as error:
             if not self.connection.closed:
                 self._set_state(run.run_no, "failed", f"{type(error).__name__}: {error}"[:1000])
             raise
-        if until is None or until == names[-1]:
+        if wanted == names:
             self._set_state(run.run_no, "complete", None)
 
     def _do_stage(self, run: Run, name: str) -> None:

@@ -1,8 +1,7 @@
 """Stage ``score``: what each model that is an active source says of every candidate, whichever source it came from.
 
-Users are scored a range at a time. Where there are many ranges, candidates are read ahead and what was scored is
-written behind, each over a connection of its own, while this thread computes. No value becomes a Python object on its
-way.
+Users are scored a range at a time: candidates are read ahead and what was scored is written behind, over another
+connection, while this thread computes. No value becomes a Python object on its way.
 """
 
 from collections.abc import Callable
@@ -22,15 +21,12 @@ from workers.binary import read_lists, read_vectors, within, write_lists
 from workers.interactions import rows_of
 from workers.models.base import FloatArray, Model, Sequences
 from workers.models.registry import get_model
-from workers.parallel import WriteBehind, background, read_ahead
+from workers.parallel import WriteBehind, at_once, background, read_ahead
 from workers.run import Progress, Run
 from workers.versions import Version, find_version, histories_of, load_model
 
-USERS_AT_ONCE = 1000
+USERS_AT_ONCE = 250
 """Numbers of users in a range."""
-
-_CHUNKS_ALONE = 4
-"""Up to so many ranges, connections of their own cost more time than reading and writing meanwhile saves."""
 
 _DENSE_FACTOR = 8
 """Up to so many items for each candidate all are multiplied, and then the candidates picked: fetching a vector for each
@@ -76,14 +72,20 @@ class Scorer(Protocol):
 
 def score(run: Run, progress: Progress) -> int:
     """Score all candidates by all models, in place of what an earlier attempt scored; the number of scores."""
-    scorers = [new_scorer(run, name) for name in run.models()]
+    return score_by(run, [new_scorer(run, name) for name in run.models()], progress)
+
+
+def score_by(run: Run, scorers: list[Scorer], progress: Progress) -> int:
+    """The same by some models."""
     run.one("clear_scores")
     if not scorers:
         return 0
     chunks, written = run.user_chunks(USERS_AT_ONCE), 0
     with ExitStack() as stack:
-        apart = len(chunks) > _CHUNKS_ALONE and get_settings().connections > 1
-        reader, writer = (stack.enter_context(background(run.connection, apart)) for _ in range(2))
+        if len(chunks) > 1 and get_settings().connections > 1:
+            reader, writer = (stack.enter_context(background(run.connection, own)) for own in (False, True))
+        else:
+            reader = writer = at_once(run.connection)
         write = WriteBehind(writer)
         read = partial(_read, run_no=run.run_no, scorers=scorers)
         for done, (pairs, found) in enumerate(read_ahead(reader, read, chunks), start=1):
@@ -197,7 +199,7 @@ def pair_products(
 
 
 class ModelScorer:
-    """Scores by a model without vectors; of users of whom nothing has changed, only of pairs that are new.
+    """Scores by a model whose vectors are not in tables; of users of whom nothing has changed, only of new pairs.
 
     Where the version is one that the run took over, what that said in the earlier run of a pair holds as long as
     nothing of the user has changed, for a score depends on the version, the history and the item alone.
@@ -243,8 +245,15 @@ class ModelScorer:
         return scores
 
     def _scores(self, users: NDArray[np.int64], owner: NDArray[np.int64], items: NDArray[np.int64]) -> FloatArray:
-        """Scores of pairs, users with about as many of them together, since they are padded to the most."""
+        """Scores of pairs: products of vectors, or by the model itself, which pads users to the most that one has."""
         counts = np.bincount(owner, minlength=len(users))
+        vectors = self._model().item_vectors()
+        if vectors is not None:
+            is_asked = counts > 0
+            found = self._model().user_vectors(self._histories.take(users[is_asked]))
+            assert found is not None
+            return pair_products(found, vectors, (np.cumsum(is_asked) - 1)[owner], items)
+        # Users with about as many of them together.
         starts = np.cumsum(counts) - counts
         scores = np.empty(len(items), dtype=np.float32)
         by_count = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]

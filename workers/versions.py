@@ -78,21 +78,25 @@ def train(run: Run, progress: Progress) -> int:
     Returns:
         The number of users, times the number of models.
     """
-    names = list(run.models())
-    check_needs(names)
-    for name in names:
+    models = run.models()
+    check_needs(models)
+    for name, source_kind in models.items():
         if find_version(run, name) is None:
-            told = _keep(run, name) if run.since_no is not None else None
+            told = _keep(run, name, source_kind) if run.since_no is not None else None
             if told is None or not told.is_kept:
-                _train(run, name, lambda done, total, note, name=name: progress(done, total, f"{name} {note}".strip()))
+                _train(run, name, source_kind, _naming(progress, name))
             if told is not None:
                 run.details[name] = told.note
     run.connection.execute(QUERIES["analyze_vectors"])
-    return len(names) * len(run.data.user_nos)
+    return len(models) * len(run.data.user_nos)
 
 
-def _train(run: Run, name: str, progress: Progress) -> None:
-    """Train a model; its artifact and its vectors land in the database together."""
+def _naming(progress: Progress, name: str) -> Progress:
+    return lambda done, total, note: progress(done, total, f"{name} {note}".rstrip())
+
+
+def _train(run: Run, name: str, source_kind: str, progress: Progress) -> None:
+    """Train a model; its artifact and, of a vector source, its vectors land in the database together."""
     data, kind = run.data, get_model(name)
     options = run.config.models.get(name, {})
     if name in run.epochs and "epochs" in kind.Config.model_fields:
@@ -107,7 +111,9 @@ def _train(run: Run, name: str, progress: Progress) -> None:
         TrainingData(data.sequences, len(data.item_nos), data.content, targets),
         TrainingOptions(run.config.seed, get_device(), progress, checkpoint, curves),
     )
-    items, users = model.item_vectors(), model.user_vectors(data.sequences)
+    items = users = None
+    if source_kind == "vector":
+        items, users = model.item_vectors(), model.user_vectors(data.sequences)
     with run.connection.transaction():
         version_no = run.one(
             "add_model_version",
@@ -133,7 +139,7 @@ class _Told:
     note: str
 
 
-def _keep(run: Run, name: str) -> _Told:
+def _keep(run: Run, name: str, source_kind: str) -> _Told:
     """Take over the version of the run to go on from; user vectors are computed of those alone who did something."""
     kept = find_version(run, name, run.since_no)
     if kept is None:
@@ -142,25 +148,27 @@ def _keep(run: Run, name: str) -> _Told:
         return _Told(False, f"trained, since version {kept.version_no} is of an earlier release")
     if run.since_models.get(name, {}) != run.config.models.get(name, {}):
         return _Told(False, f"trained, since its options have changed since run {run.since_no}")
+    dim = run.one("version_dim", version_no=kept.version_no)
+    if dim is None and source_kind == "vector":
+        return _Told(False, f"trained, since version {kept.version_no} has no vectors")
+    # Computed while no transaction is open.
+    reads_weights = get_model(name).reads_weights
+    changed, users = np.empty(0, dtype=np.int64), None
+    if dim is not None:
+        changed = np.flatnonzero(~np.isin(run.data.user_nos, run.unchanged_users(reads_weights)))
+        if len(changed):
+            users = load_model(run, name, kept).user_vectors(histories_of(run.data, kept).take(changed))
     with run.connection.transaction():
         version_no = run.one("keep_model_version", version_no=kept.version_no)
-        dim = run.one("version_dim", version_no=kept.version_no)
-        n_changed = 0
         if dim is not None:
-            run.one("add_model_vectors", version_no=version_no, dim=dim)
             numbers = {"version_no": version_no, "kept_no": kept.version_no}
-            unchanged = {"since_no": run.since_no, "with_weights": get_model(name).reads_weights}
+            since = {"since_no": run.since_no, "with_weights": reads_weights}
+            run.one("add_model_vectors", version_no=version_no, dim=dim)
             run.connection.execute(QUERIES["keep_item_vectors"], numbers)
-            run.connection.execute(QUERIES["keep_user_vectors"], run.parameters(**numbers, **unchanged))
-            changed = np.flatnonzero(~np.isin(run.data.user_nos, run.unchanged_users(get_model(name).reads_weights)))
-            n_changed = len(changed)
-            version = Version(version_no, kept.version_no, kept.item_nos)
-            if n_changed:
-                model = load_model(run, name, version)
-                users = model.user_vectors(histories_of(run.data, version).take(changed))
-                assert users is not None
+            run.connection.execute(QUERIES["keep_user_vectors"], run.parameters(**numbers, **since))
+            if users is not None:
                 write_vectors(run.connection, "user_vector", "user_no", version_no, run.data.user_nos[changed], users)
     note = f"version {kept.version_no} is kept"
     if dim is not None:
-        note += f", with vectors of {n_changed:,} of {len(run.data.user_nos):,} users computed anew"
+        note += f", with vectors of {len(changed):,} of {len(run.data.user_nos):,} users computed anew"
     return _Told(True, note)

@@ -215,6 +215,8 @@ def test_model_that_cannot_be_trained_here_is_told_before_anything_is_done(simul
     with pytest.raises(PipelineError, match=r"als is active.*pip install 'recsql\[factors\]'.*source disable als"):
         Pipeline(simulated, CONFIG).run("production")
     assert simulated.execute("select count(*) from recsql.run_stage").fetchone() == (0,)
+    assert simulated.execute("select state from recsql.run").fetchone() == ("failed",)
+    Pipeline(simulated, CONFIG).run("validation", until="popularity")  # trains nothing
     simulated.execute("update recsql.source set is_active = false where source = 'als'")
     Pipeline(simulated, CONFIG).run("production", until="popularity")
 
@@ -237,6 +239,25 @@ def test_source_of_kind_score_proposes_nothing(simulated):
     written = simulated.execute("select recsql.refresh_candidates(%s::integer, 'neumf', 0, 1000)", (run_no,))
     assert written.fetchone() == (0,)
     assert simulated.execute("select * from recsql.live_candidates(1, 'neumf')").fetchall() == []
+
+
+def test_model_of_vectors_may_score_what_others_propose_and_nothing_else(simulated):
+    simulated.execute("update recsql.source set kind = 'score' where source = 'transformer'")
+    run_no, _ = Pipeline(simulated, CONFIG).publish()
+    version_no = versions_of(simulated, run_no)["transformer"]
+    found = scores_of(simulated, run_no, version_no)
+    assert found
+    assert found == asked_anew(simulated, run_no, version_no)
+    for table in ("item_vector", "user_vector"):
+        count = simulated.execute(f"select count(*) from recsql.{table} where version_no = %s", (version_no,))
+        assert count.fetchone() == (0,)
+    count = "select count(*) from recsql.candidate where run_no = %s and source_no = 5"
+    assert simulated.execute(count, (run_no,)).fetchone() == (0,)
+    # Served by vectors again, it has to be trained for them.
+    simulated.execute("update recsql.source set kind = 'vector' where source = 'transformer'")
+    since, _ = Pipeline(simulated, CONFIG).publish(since=run_no)
+    note = "select detail ->> 'transformer' from recsql.run_stage where run_no = %s and stage = 'train'"
+    assert simulated.execute(note, (since,)).fetchone() == (f"trained, since version {version_no} has no vectors",)
 
 
 def test_run_of_no_model_has_no_scores(connection):
