@@ -87,7 +87,7 @@ def train(run: Run, progress: Progress) -> int:
     curves = settings.curves and settings.curves / name
     metrics = model.fit(
         TrainingData(data.sequences, len(data.item_nos), data.content, targets),
-        TrainingOptions(run.config.seed, get_device(), progress, checkpoint, curves),
+        TrainingOptions(run.config.seed, get_device(), progress, checkpoint, curves, settings.wandb_project, name),
     )
     items, users = model.item_vectors(), model.user_vectors(data.sequences)
     assert items is not None

@@ -106,6 +106,10 @@ class TrainingOptions:
     """File that a model trained in epochs keeps up to date, and goes on from when it is of the same training."""
     curves: Path | None = None
     """Folder for TensorBoard's curves of loss, learning rate and validation."""
+    wandb_project: str | None = None
+    """Project of Weights & Biases for the same curves."""
+    name: str = ""
+    """What this training is called there."""
 
 
 class Model(ABC):

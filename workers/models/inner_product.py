@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from recsql.errors import ModelError
 from workers.models.base import FloatArray, IntArray, Model, ModelConfig, Sequences, TrainingData, TrainingOptions
 from workers.models.batching import known_histories
+from workers.models.checkpoint import fingerprint_of
 from workers.models.item_tables import ItemParts, ItemTables, clean_content
-from workers.models.training import Task, TrainingConfig, fingerprint_of, seeded, train
+from workers.models.training import Task, TrainingConfig, seeded, train
 from workers.models.validation import ndcg_at_10
 from workers.models.vectors import inner_products
 
