@@ -9,7 +9,7 @@ import typer
 from recsql.cli.output import Json, console, emit, rows, table, told
 from recsql.errors import InputError, ModelError, NotFoundError
 
-app = typer.Typer(no_args_is_help=True, help="List, compare, export and prune trained models.")
+app = typer.Typer(no_args_is_help=True, help="List, compare, promote, export and prune trained models.")
 
 Version = Annotated[int, typer.Argument(help="Number of the version, as 'recsql model list' shows it.")]
 
@@ -99,6 +99,48 @@ def export(
         f"  from pathlib import Path\n  from workers.models.registry import load_artifact\n  model = {call}"
     )
     emit(written | {"load": call}, as_json, text)
+
+
+@app.command()
+def promote(version: Version, as_json: Json = False) -> None:
+    """Let the following runs of a model use a version's configuration in place of the defaults."""
+    from workers.promotions import promotable
+
+    found = _one("version_config", version)
+    promotable(version, found["model"], found["config"])
+    before = rows("promote_model", version=version)[0]["replaced"]
+    release = next(iter(rows("version_release", version=version)), None)
+    done = {"version": version, "model": found["model"], "replaced": before, "is_new": before != version}
+    if before == version:
+        text = f"Version {version} is promoted already."
+    else:
+        instead = "the defaults" if before is None else f"version {before}"
+        text = (
+            f"The following runs of {found['model']} use the configuration of version {version} in place of {instead}."
+        )
+    emit(done | {"release": release}, as_json, f"{text} {_how_to_serve(release)}")
+
+
+@app.command()
+def rollback(
+    model: Annotated[str, typer.Argument(help="Name of the model: transformer …")], as_json: Json = False
+) -> None:
+    """Take the newest promotion of a model back; repeated, it goes further back, to the defaults at last."""
+    version = rows("rollback_model", model=model)[0]["version"]
+    now = "their defaults again" if version is None else f"the configuration of version {version} again"
+    emit({"model": model, "version": version}, as_json, f"The following runs of {model} use {now}.")
+
+
+def _how_to_serve(release: dict[str, Any] | None) -> str:
+    """What to do to serve the run that trained a version, if it is one that can be served; else, a new one."""
+    if release is None:
+        return "'recsql run' makes one and serves it."
+    if release["is_served"]:
+        return f"Run {release['run_no']}, which trained it, is what is served."
+    if release["was_served"]:
+        return f"Run {release['run_no']}, which trained it, was served before: 'recsql rollback' goes back, run by run."
+    call = f"select recsql.publish({release['run_no']}, {release['policy_no']})"
+    return f"Run {release['run_no']}, which trained it, is complete: '{call}' in 'recsql db psql' serves it."
 
 
 @app.command()

@@ -19,6 +19,7 @@ from recsql import __version__
 from recsql.activity import refresh_activity
 from recsql.errors import PipelineError
 from recsql.queries import QUERIES
+from workers.promotions import with_promoted
 from workers.run import Part, PipelineConfig, Progress, Run
 from workers.stages import STAGES, stages_of
 
@@ -94,7 +95,8 @@ class Pipeline:
             PipelineError: another process is making the same run, unless that is waited for, or there is nothing to
                 learn from.
         """
-        config = json.dumps(vars(self.config), sort_keys=True)
+        in_use = self.configuration()
+        config = json.dumps(vars(in_use), sort_keys=True)
         state = self._one("input_state")
         # Of validation nothing is asked: it is what chooses. What it chose is input to the others.
         chosen = (None, None) if part == "validation" else self._chosen()
@@ -104,9 +106,18 @@ class Pipeline:
             if found and found[1] == "complete":
                 return found[0]
             run_no = found[0] if found else self._begin(part, fingerprint, config)
-            run = Run(self.connection, run_no, part, self.config, *chosen)
+            run = Run(self.connection, run_no, part, in_use, *chosen)
             self._do_stages(run, until)
         return run_no
+
+    def configuration(self) -> PipelineConfig:
+        """What the next run does: the configurations of promoted versions stand in place of the defaults.
+
+        Raises:
+            ConfigurationError: an option does not go with a promoted one.
+            ModelError: this release does not accept a promoted configuration.
+        """
+        return with_promoted(self.connection, self.config)
 
     def _begin(self, part: Part, fingerprint: str, config: str) -> int:
         split_no = None if part == "production" else self._one("make_split", protocol=self.config.protocol, part=part)

@@ -80,13 +80,13 @@ def tune(
     if not model_class.search:
         raise ModelError(f"Model {name} declares no search space: give its class 'search' (docs/adding-a-model.md).")
     run_no = pipeline.run("validation", until="popularity", wait=True)
-    run = Run(pipeline.connection, run_no, "validation", pipeline.config)
+    run = Run(pipeline.connection, run_no, "validation", pipeline.configuration())
     trials = _Trials(run, model_class, bar, n_trials)
     with trials.interrupts, storage_explained():
         study = open_study(run.connection, f"{name} {run.one('run_fingerprint')[:16]}", trials.seed, trials.in_use())
         study.optimize(trials.objective, n_trials, timeout, catch=trials.failures, callbacks=[trials.told])
         tuned = _summary(study, name, run_no)
-    in_use = pipeline.config.models
+    in_use = run.config.models
     tuned.options = in_use | {name: in_use.get(name, {}) | tuned.options}
     return tuned
 

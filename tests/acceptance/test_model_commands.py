@@ -169,3 +169,24 @@ def test_prune_removes_what_no_run_needs_once(cli: Cli, connection: Connection) 
     refused = cli("model", "prune", "--keep", 0)
     assert refused.returncode == 2
     assert "--keep" in refused.stderr
+
+
+def test_promote_and_rollback_tell_what_runs_use_and_how_to_serve(cli: Cli, connection: Connection) -> None:
+    done = told(cli("model", "promote", 1, "--json"))
+    assert done == {"version": 1, "model": "transformer", "replaced": None, "is_new": True, "release": None}
+    printed = cli("model", "promote", 3)
+    assert printed.returncode == 0
+    assert "configuration of version 3 in place of version 1." in printed.stdout
+    assert "Run 3, which trained it, is what is served." in " ".join(printed.stdout.split())
+    assert "promoted already" in cli("model", "promote", 3).stdout
+    assert [row["promoted"] for row in told(cli("model", "list", "--json"))] == [False, False, True]
+    assert told(cli("model", "show", 3, "--json"))["promoted"]
+    facts = {fact["name"]: fact for fact in told(cli("model", "compare", 1, 3, "--json"))["facts"]}
+    assert facts["promoted"]["by_version"] == {"1": False, "3": True}
+    assert told(cli("model", "rollback", "transformer", "--json")) == {"model": "transformer", "version": 1}
+    assert "use their defaults again" in cli("model", "rollback", "transformer").stdout
+    assert "no version of transformer is promoted" in refusal(cli("model", "rollback", "transformer"))
+    assert refusal(cli("model", "promote", 9)) == "Error: There is no model version 9: 'recsql model list' shows them."
+    connection.execute("""update recsql.model_version set config = config || '{"wings": 2}' where version_no = 2""")
+    line = refusal(cli("model", "promote", 2))
+    assert line.startswith("Error: This release does not accept the configuration of version 2: transformer wings: ")

@@ -227,7 +227,7 @@ def test_curves_are_written_offline_to_weights_and_biases(tmp_path: Path, monkey
     options = TrainingOptions(wandb_project="recsql", name="run-7-transformer")
     Transformer(TransformerConfig.model_validate(SMALL)).fit(data(), options)
     (file,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
-    # The client's own format, of protocol buffers: names stand in it as they are, those of figures once an epoch at least.
+    # The client's own format: names stand in it as they are, those of figures once an epoch at least.
     written = file.read_bytes()
     assert b"run-7-transformer" in written
     for name in (b"loss", b"ndcg@10", b"learning_rate"):
