@@ -375,10 +375,26 @@ with named as (
     returning model_no
 )
 
-insert into recsql.model_version (model_no, run_no, config, metrics, artifact, artifact_sha256)
-select n.model_no, %(run_no)s, %(config)s, %(metrics)s, %(artifact)s, sha256(%(artifact)s::bytea)
+insert into recsql.model_version (
+    model_no, run_no, config, metrics, artifact, artifact_sha256, item_nos, parent_version_no
+)
+select
+    n.model_no, %(run_no)s, %(config)s, %(metrics)s, %(artifact)s, sha256(%(artifact)s::bytea), %(item_nos)s::integer [],
+    %(parent)s::integer
 from named as n
 returning version_no;
+
+-- continuable_version --
+-- The version that training can go on from.
+select version_no, run_no, differing from recsql.continuable_version(%(run_no)s::integer, %(model)s, %(config)s::jsonb);
+
+-- version_weights --
+-- What training goes on from: the artifact, the items of its rows, and what training it from the beginning took.
+select artifact, item_nos, metrics -> 'epochs' from recsql.model_version where version_no = %(version)s::integer;
+
+-- new_interactions --
+-- Users with something new since an earlier run, and how much of their sequence stands before it.
+select user_no, n_known from recsql.new_interaction(%(run_no)s::integer, %(earlier)s::integer) order by user_no;
 
 -- add_model_vectors --
 -- Prepare the vectors of a version.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recsql.cli.output import Json, emit, progress_bars, rows, table, told
+from recsql.cli.output import Json, console, emit, progress_bars, rows, table, told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,19 +16,27 @@ if TYPE_CHECKING:
 
 Protocol = Annotated[str, typer.Option(help="Offline protocol that chooses and measures: loo or global.")]
 Seed = Annotated[int, typer.Option(help="Seed of training.")]
+Incremental = Annotated[
+    bool,
+    typer.Option(
+        "--incremental",
+        help="Go on from the version before, on new events; train whole where there is none.",
+    ),
+]
 PartOption = Annotated[
     str, typer.Option("--part", help="Which events the run may see: production (all), validation or test.")
 ]
 
 
 @contextmanager
-def pipeline(protocol: str = "loo", seed: int = 0) -> "Iterator[Pipeline]":
+def pipeline(protocol: str = "loo", seed: int = 0, *, incremental: bool = False) -> "Iterator[Pipeline]":
     """A pipeline on the configured database, with progress bars."""
     from recsql import db
     from workers.pipeline import Pipeline, PipelineConfig
 
     with db.connect() as connection, progress_bars() as progress:
-        yield Pipeline(connection, PipelineConfig(protocol=protocol, seed=seed), stage_bars(progress))
+        config = PipelineConfig(protocol=protocol, seed=seed, incremental=incremental)
+        yield Pipeline(connection, config, stage_bars(progress), notice)
 
 
 def embed(as_json: Json = False) -> None:
@@ -39,16 +47,18 @@ def embed(as_json: Json = False) -> None:
         emit({"embedded": embed_backlog(connection, stage_bars(progress))}, as_json)
 
 
-def run(protocol: Protocol = "loo", seed: Seed = 0, as_json: Json = False) -> None:
+def run(protocol: Protocol = "loo", seed: Seed = 0, incremental: Incremental = False, as_json: Json = False) -> None:
     """Do all stages once: embed, choose on validation, measure on test, publish; what is unchanged is left alone."""
-    with pipeline(protocol, seed) as made:
+    with pipeline(protocol, seed, incremental=incremental) as made:
         embed_backlog(made.connection, made.bar)
         emit(vars(made.refresh()), as_json)
 
 
-def refresh(part: PartOption = "production", protocol: Protocol = "loo", as_json: Json = False) -> None:
+def refresh(
+    part: PartOption = "production", protocol: Protocol = "loo", incremental: Incremental = False, as_json: Json = False
+) -> None:
     """Begin a run, or go on with it: interactions, popularity and similarities."""
-    _until("segments", part, protocol, 0, as_json)
+    _until("segments", part, protocol, 0, as_json, incremental)
 
 
 def follow(as_json: Json = False) -> None:
@@ -56,9 +66,15 @@ def follow(as_json: Json = False) -> None:
     emit({"n_pairs": rows("follow_release")[0]["follow_release"]}, as_json)
 
 
-def train(part: PartOption = "production", protocol: Protocol = "loo", seed: Seed = 0, as_json: Json = False) -> None:
+def train(
+    part: PartOption = "production",
+    protocol: Protocol = "loo",
+    seed: Seed = 0,
+    incremental: Incremental = False,
+    as_json: Json = False,
+) -> None:
     """Go on with a run until its sequence model is trained."""
-    _until("train", part, protocol, seed, as_json)
+    _until("train", part, protocol, seed, as_json, incremental)
 
 
 def tune(
@@ -101,22 +117,32 @@ def tune(
     )
 
 
-def score(part: PartOption = "production", protocol: Protocol = "loo", seed: Seed = 0, as_json: Json = False) -> None:
+def score(
+    part: PartOption = "production",
+    protocol: Protocol = "loo",
+    seed: Seed = 0,
+    incremental: Incremental = False,
+    as_json: Json = False,
+) -> None:
     """Go on with a run until its candidates are scored and fused."""
-    _until("fuse", part, protocol, seed, as_json)
+    _until("fuse", part, protocol, seed, as_json, incremental)
 
 
-def evaluate(protocol: Protocol = "loo", seed: Seed = 0, as_json: Json = False) -> None:
+def evaluate(
+    protocol: Protocol = "loo", seed: Seed = 0, incremental: Incremental = False, as_json: Json = False
+) -> None:
     """Choose epochs and weights on validation, measure every method on test, and show the figures."""
-    with pipeline(protocol, seed) as made:
+    with pipeline(protocol, seed, incremental=incremental) as made:
         _, test = made.measure()
     quality = rows("quality", run_no=test)
     emit({"run_no": test, "quality": quality} if as_json else quality, as_json)
 
 
-def publish(protocol: Protocol = "loo", seed: Seed = 0, as_json: Json = False) -> None:
+def publish(
+    protocol: Protocol = "loo", seed: Seed = 0, incremental: Incremental = False, as_json: Json = False
+) -> None:
     """Finish the run on all events and serve it."""
-    with pipeline(protocol, seed) as made:
+    with pipeline(protocol, seed, incremental=incremental) as made:
         run_no, is_new = made.publish()
     emit({"run_no": run_no, "is_new": is_new, "seconds": made.seconds}, as_json)
 
@@ -154,15 +180,20 @@ def defer(
     emit({"job_id": defer_job(task)}, as_json)
 
 
-def _until(stage: str, part: str, protocol: str, seed: int, as_json: bool) -> None:
+def _until(stage: str, part: str, protocol: str, seed: int, as_json: bool, incremental: bool) -> None:
     from recsql.errors import InputError
 
     if part not in ("production", "validation", "test"):
         raise InputError(f"There is no part '{part}': use production, validation or test.")
-    with pipeline(protocol, seed) as made:
+    with pipeline(protocol, seed, incremental=incremental) as made:
         run_no = made.run(part, until=stage)
     stages = rows("run_stages", run_no=run_no)
     emit({"run_no": run_no, "stages": stages} if as_json else stages, as_json, None if as_json else table(stages))
+
+
+def notice(text: str) -> None:
+    """Say on stderr what whoever waits should know."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def embed_backlog(connection: Any, bar: Any) -> int:

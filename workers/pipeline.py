@@ -51,6 +51,7 @@ class Pipeline:
         connection: in autocommit mode, with pgvector registered.
         config: what to do.
         bar: called for each stage with its name, returns the stage's progress callback.
+        notice: told what whoever waits should know.
     """
 
     def __init__(
@@ -58,10 +59,12 @@ class Pipeline:
         connection: psycopg.Connection[Any],
         config: PipelineConfig | None = None,
         bar: Callable[[str], Progress] = lambda stage: lambda done, total, note: None,
+        notice: Callable[[str], None] = logger.info,
     ) -> None:
         self.connection = connection
         self.config = config or PipelineConfig()
         self.bar = bar
+        self.notice = notice
         self.seconds: dict[str, float] = {}
 
     def refresh(self) -> Refresh:
@@ -106,7 +109,7 @@ class Pipeline:
             if found and found[1] == "complete":
                 return found[0]
             run_no = found[0] if found else self._begin(part, fingerprint, config)
-            run = Run(self.connection, run_no, part, in_use, *chosen)
+            run = Run(self.connection, run_no, part, in_use, *chosen, self.notice)
             self._do_stages(run, until)
         return run_no
 

@@ -1,5 +1,6 @@
 """A run in the making: what it is to do, what it may know, and what its stages share."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,6 +15,8 @@ from workers.model_options import read_model_options
 from workers.models.base import Model
 from workers.models.registry import load_artifact
 from workers.tables import read_columns
+
+logger = logging.getLogger(__name__)
 
 Part = Literal["validation", "test", "production"]
 Progress = Callable[[int, int, str], None]
@@ -33,6 +36,7 @@ class PipelineConfig:
         reverse: how much a pair counts in the direction in which it did not happen, in the sequential similarity.
         models: hyperparameters that differ from the defaults, by name of the model; those of ``RECSQL_MODEL_OPTIONS``.
         seed: of training.
+        incremental: whether training goes on from the version before, on new events, where there is one to go on from.
     """
 
     protocol: str = "loo"
@@ -41,6 +45,7 @@ class PipelineConfig:
     reverse: float = 0.4
     models: dict[str, dict[str, Any]] = field(default_factory=read_model_options)
     seed: int = 0
+    incremental: bool = False
 
     def n_candidates(self, source: str) -> int:
         """Candidates of a source a user."""
@@ -58,6 +63,7 @@ class Run:
         config: what to do.
         policy_no: how to fuse; in a validation run None until its weights are fitted.
         epochs: passes over the data that validation chose; None to use the configuration's.
+        notice: told what whoever waits for the run should know.
     """
 
     connection: psycopg.Connection[Any]
@@ -66,6 +72,7 @@ class Run:
     config: PipelineConfig
     policy_no: int | None = None
     epochs: int | None = None
+    notice: Callable[[str], None] = logger.info
 
     @cached_property
     def data(self) -> RunData:

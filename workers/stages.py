@@ -13,6 +13,7 @@ from recsql.settings import get_settings
 from workers.device import get_device
 from workers.evaluate import evaluate
 from workers.fusion_weights import fit_policy
+from workers.incremental import find_parent
 from workers.models.base import TrainingData, TrainingOptions
 from workers.models.registry import get_model, save_artifact
 from workers.parallel import execute_all
@@ -85,10 +86,23 @@ def train(run: Run, progress: Progress) -> int:
     settings, name = get_settings(), f"run-{run.run_no}-{SEQUENCE_MODEL}"
     checkpoint = (settings.checkpoints or settings.home / "checkpoints") / name
     curves = settings.curves and settings.curves / name
+    parent = find_parent(run, model) if run.config.incremental else None
     metrics = model.fit(
         TrainingData(data.sequences, len(data.item_nos), data.content, targets),
-        TrainingOptions(run.config.seed, get_device(), progress, checkpoint, curves, settings.wandb_project, name),
+        TrainingOptions(
+            run.config.seed,
+            get_device(),
+            progress,
+            checkpoint,
+            curves,
+            settings.wandb_project,
+            name,
+            parent and parent.start,
+        ),
     )
+    if parent is not None:
+        # What a training from the beginning takes is still what it was.
+        metrics |= {"epochs": parent.epochs, "fresh_epochs": metrics["epochs"]}
     items, users = model.item_vectors(), model.user_vectors(data.sequences)
     assert items is not None
     assert users is not None
@@ -99,6 +113,8 @@ def train(run: Run, progress: Progress) -> int:
             config=json.dumps(model.describe()),
             metrics=json.dumps(metrics),
             artifact=save_artifact(model),
+            item_nos=data.item_nos.tolist(),
+            parent=parent and parent.version_no,
         )
         run.one("add_model_vectors", version_no=version_no, dim=items.shape[1])
         write_vectors(run.connection, "item_vector", "item_no", version_no, data.item_nos, items)

@@ -8,13 +8,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from workers.models.search import Search
+
+if TYPE_CHECKING:
+    from workers.models.start import Start
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float32]
@@ -110,6 +113,8 @@ class TrainingOptions:
     """Project of Weights & Biases for the same curves."""
     name: str = ""
     """What this training is called there."""
+    start: "Start | None" = None
+    """The former version that training goes on from; only models whose score is an inner product of learned vectors."""
 
 
 class Model(ABC):
