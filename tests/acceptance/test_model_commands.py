@@ -13,6 +13,7 @@ from outcome import Finished, one, refusal, told
 from recsql import ingest
 from recsql.db import connect
 from recsql.readers.simulated import SimulatedReader
+from workers.models.base import Sequences
 from workers.models.registry import load_artifact
 from workers.pipeline import Pipeline, PipelineConfig
 
@@ -190,3 +191,18 @@ def test_promote_and_rollback_tell_what_runs_use_and_how_to_serve(cli: Cli, conn
     connection.execute("""update recsql.model_version set config = config || '{"wings": 2}' where version_no = 2""")
     line = refusal(cli("model", "promote", 2))
     assert line.startswith("Error: This release does not accept the configuration of version 2: transformer wings: ")
+
+
+def test_export_in_8_bits_is_smaller_and_loads(cli: Cli, connection: Connection, tmp_path: Path) -> None:
+    whole, small = tmp_path / "whole.safetensors", tmp_path / "small.safetensors"
+    told(cli("model", "export", 3, whole, "--json"))
+    done = told(cli("model", "export", 3, small, "--int8", "--json"))
+    assert done["n_bytes"] == small.stat().st_size < whole.stat().st_size
+    assert done["sha256"] == sha256(small.read_bytes()).hexdigest()
+    loaded = eval(done["load"], {"load_artifact": load_artifact, "Path": Path})
+    exact = load_artifact(whole.read_bytes())
+    histories = Sequences.from_lists([[0, 1, 2]])
+    items = np.arange(10)[None]
+    # Of 8 dimensions and 127 steps each way, a score is off by a few hundredths of its size.
+    expected = exact.score(histories, items)
+    np.testing.assert_allclose(loaded.score(histories, items), expected, atol=0.2 * np.nanstd(expected))
