@@ -3,8 +3,8 @@
 Three versions of a model recommend to the users of a run what each turns to next: ``full`` was trained on all that the
 run may see, ``stale`` on the share of it that came first in time, and ``incremental`` went on from ``stale`` on the
 rest. All of them read the whole histories, and none sees anything after the run's cut. The number of epochs of ``full``
-and ``stale`` is chosen on the validation run, where those of ``--epochs``, ``--replay`` and ``--rate`` are compared as
-well; the test run is read once.
+and ``stale`` is chosen on the validation run, where those of ``--epochs`` and ``--replay`` are compared as well; the
+test run is read once.
 """
 
 import json
@@ -49,7 +49,6 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=0.9, help="of the events, what stale knows")
     parser.add_argument("--epochs", type=int, nargs="+", default=[], help="fresh_epochs to compare on validation")
     parser.add_argument("--replay", type=float, nargs="+", default=[], help="replay to compare on validation")
-    parser.add_argument("--rate", type=float, nargs="+", default=[], help="fresh_rate to compare on validation")
     parser.add_argument("--only-validation", action="store_true", help="leave the test part unread")
     options = parser.parse_args()
     source, config = DATASETS[options.dataset]
@@ -78,19 +77,19 @@ def main() -> None:
             else:
                 full = case.fit(kind(kind.Config(**chosen)), told)
             stale = case.fit(kind(kind.Config(**chosen)), told, earlier=True)
-            if part == "validation" and not (options.epochs or options.replay or options.rate):
+            if part == "validation" and not (options.epochs or options.replay):
                 continue
             results |= {f"{part}.n_users": len(case.part.asked), f"{part}.n_new": case.n_new}
             results |= full.figures(f"{part}.full") | stale.figures(f"{part}.stale")
             found = kind(kind.Config(**chosen)).describe()
-            grid = ([found["fresh_epochs"]], [found["replay"]], [found["fresh_rate"]])
+            grid = ([found["fresh_epochs"]], [found["replay"]])
             if part == "validation":
-                grid = (options.epochs or grid[0], options.replay or grid[1], options.rate or grid[2])
-            for epochs, replay, rate in product(*grid):
-                model = kind(kind.Config(**chosen | {"fresh_epochs": epochs, "replay": replay, "fresh_rate": rate}))
+                grid = (options.epochs or grid[0], options.replay or grid[1])
+            for epochs, replay in product(*grid):
+                model = kind(kind.Config(**chosen | {"fresh_epochs": epochs, "replay": replay}))
                 fresh = case.fit(model, told, former=stale.model)
                 name = f"{part}.incremental"
-                name += f".{epochs}-{replay:g}-{rate:g}" if part == "validation" else ""
+                name += f".{epochs}-{replay:g}" if part == "validation" else ""
                 results |= fresh.figures(name) | fresh.against(full, f"{name}.less_full", options.seed)
                 results |= fresh.against(stale, f"{name}.less_stale", options.seed)
                 results[f"{name}.seconds_of_full"] = fresh.seconds / full.seconds

@@ -38,6 +38,8 @@ class Settings(BaseSettings):
     """JSON file of hyperparameters that differ from the defaults, by name of the model; ``recsql tune`` prints one."""
     threads: int | None = None
     """Threads that torch may use; torch's own default when unset."""
+    processes: int = Field(1, ge=1)
+    """Processes that train a model together, each on a GPU of its own or on its share of the threads."""
     connections: int = Field(default_factory=lambda: min(os.cpu_count() or 1, 8), ge=1)
     """Connections over which stages that the database does alone are spread: about its processor cores."""
     checkpoints: Path | None = None

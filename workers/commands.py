@@ -23,20 +23,26 @@ Incremental = Annotated[
         help="Go on from the version before, on new events; train whole where there is none.",
     ),
 ]
+Processes = Annotated[
+    int | None,
+    typer.Option(min=1, help="Train by so many processes, each on a GPU or a share of the cores (RECSQL_PROCESSES)."),
+]
 PartOption = Annotated[
     str, typer.Option("--part", help="Which events the run may see: production (all), validation or test.")
 ]
 
 
 @contextmanager
-def pipeline(protocol: str = "loo", seed: int = 0, *, incremental: bool = False) -> "Iterator[Pipeline]":
+def pipeline(
+    protocol: str = "loo", seed: int = 0, *, incremental: bool = False, processes: int | None = None
+) -> "Iterator[Pipeline]":
     """A pipeline on the configured database, with progress bars."""
     from recsql import db
     from workers.pipeline import Pipeline, PipelineConfig
 
     with db.connect() as connection, progress_bars() as progress:
         config = PipelineConfig(protocol=protocol, seed=seed, incremental=incremental)
-        yield Pipeline(connection, config, stage_bars(progress), notice)
+        yield Pipeline(connection, config, stage_bars(progress), notice, processes)
 
 
 def embed(as_json: Json = False) -> None:
@@ -47,9 +53,15 @@ def embed(as_json: Json = False) -> None:
         emit({"embedded": embed_backlog(connection, stage_bars(progress))}, as_json)
 
 
-def run(protocol: Protocol = "loo", seed: Seed = 0, incremental: Incremental = False, as_json: Json = False) -> None:
+def run(
+    protocol: Protocol = "loo",
+    seed: Seed = 0,
+    incremental: Incremental = False,
+    processes: Processes = None,
+    as_json: Json = False,
+) -> None:
     """Do all stages once: embed, choose on validation, measure on test, publish; what is unchanged is left alone."""
-    with pipeline(protocol, seed, incremental=incremental) as made:
+    with pipeline(protocol, seed, incremental=incremental, processes=processes) as made:
         embed_backlog(made.connection, made.bar)
         emit(vars(made.refresh()), as_json)
 
@@ -71,10 +83,11 @@ def train(
     protocol: Protocol = "loo",
     seed: Seed = 0,
     incremental: Incremental = False,
+    processes: Processes = None,
     as_json: Json = False,
 ) -> None:
     """Go on with a run until its sequence model is trained."""
-    _until("train", part, protocol, seed, as_json, incremental)
+    _until("train", part, protocol, seed, as_json, incremental, processes)
 
 
 def tune(
@@ -180,12 +193,20 @@ def defer(
     emit({"job_id": defer_job(task)}, as_json)
 
 
-def _until(stage: str, part: str, protocol: str, seed: int, as_json: bool, incremental: bool) -> None:
+def _until(
+    stage: str,
+    part: str,
+    protocol: str,
+    seed: int,
+    as_json: bool,
+    incremental: bool,
+    processes: int | None = None,
+) -> None:
     from recsql.errors import InputError
 
     if part not in ("production", "validation", "test"):
         raise InputError(f"There is no part '{part}': use production, validation or test.")
-    with pipeline(protocol, seed, incremental=incremental) as made:
+    with pipeline(protocol, seed, incremental=incremental, processes=processes) as made:
         run_no = made.run(part, until=stage)
     stages = rows("run_stages", run_no=run_no)
     emit({"run_no": run_no, "stages": stages} if as_json else stages, as_json, None if as_json else table(stages))

@@ -19,6 +19,7 @@ from recsql import __version__
 from recsql.activity import refresh_activity
 from recsql.errors import PipelineError
 from recsql.queries import QUERIES
+from recsql.settings import get_settings
 from workers.promotions import with_promoted
 from workers.run import Part, PipelineConfig, Progress, Run
 from workers.stages import STAGES, stages_of
@@ -52,6 +53,7 @@ class Pipeline:
         config: what to do.
         bar: called for each stage with its name, returns the stage's progress callback.
         notice: told what whoever waits should know.
+        processes: by how many models are trained that learn by gradients; ``RECSQL_PROCESSES`` when None.
     """
 
     def __init__(
@@ -60,11 +62,13 @@ class Pipeline:
         config: PipelineConfig | None = None,
         bar: Callable[[str], Progress] = lambda stage: lambda done, total, note: None,
         notice: Callable[[str], None] = logger.info,
+        processes: int | None = None,
     ) -> None:
         self.connection = connection
         self.config = config or PipelineConfig()
         self.bar = bar
         self.notice = notice
+        self.processes = processes or get_settings().processes
         self.seconds: dict[str, float] = {}
 
     def refresh(self) -> Refresh:
@@ -109,7 +113,7 @@ class Pipeline:
             if found and found[1] == "complete":
                 return found[0]
             run_no = found[0] if found else self._begin(part, fingerprint, config)
-            run = Run(self.connection, run_no, part, in_use, *chosen, self.notice)
+            run = Run(self.connection, run_no, part, in_use, *chosen, self.notice, self.processes)
             self._do_stages(run, until)
         return run_no
 

@@ -64,6 +64,7 @@ class Run:
         policy_no: how to fuse; in a validation run None until its weights are fitted.
         epochs: passes over the data that validation chose; None to use the configuration's.
         notice: told what whoever waits for the run should know.
+        processes: by how many of them models are trained that learn by gradients.
     """
 
     connection: psycopg.Connection[Any]
@@ -73,6 +74,7 @@ class Run:
     policy_no: int | None = None
     epochs: int | None = None
     notice: Callable[[str], None] = logger.info
+    processes: int = 1
 
     @cached_property
     def data(self) -> RunData:

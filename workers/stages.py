@@ -19,6 +19,7 @@ from workers.models.registry import get_model, save_artifact
 from workers.parallel import execute_all
 from workers.run import SEQUENCE_MODEL, Part, Progress, Run
 from workers.tables import write_columns, write_neighbours, write_vectors
+from workers.together import fit_together
 
 N_NEIGHBOURS = 200
 
@@ -87,7 +88,8 @@ def train(run: Run, progress: Progress) -> int:
     checkpoint = (settings.checkpoints or settings.home / "checkpoints") / name
     curves = settings.curves and settings.curves / name
     parent = find_parent(run, model) if run.config.incremental else None
-    metrics = model.fit(
+    metrics = fit_together(
+        model,
         TrainingData(data.sequences, len(data.item_nos), data.content, targets),
         TrainingOptions(
             run.config.seed,
@@ -99,6 +101,7 @@ def train(run: Run, progress: Progress) -> int:
             name,
             parent and parent.start,
         ),
+        run.processes,
     )
     if parent is not None:
         # What a training from the beginning takes is still what it was.

@@ -27,11 +27,9 @@ class InnerProductConfig(TrainingConfig):
     """Width of item and user vectors."""
     items: ItemParts = "both"
     """What item vectors are made of: an id of their own, a projection of the content, or both."""
-    fresh_epochs: int = Field(2, ge=1)
+    fresh_epochs: int = Field(1, ge=1)
     """Passes over what is new, where training goes on from a former version."""
-    fresh_rate: float = Field(0.3, gt=0)
-    """The learning rate of those passes, as a share of ``learning_rate``."""
-    replay: float = Field(1.0, ge=0)
+    replay: float = Field(0.5, ge=0)
     """Windows of known interactions for each one with new ones, where training goes on from a former version."""
 
 
@@ -134,7 +132,7 @@ class InnerProductModel(Model):
                 None if targets is None else validate,
                 [parameter for name, parameter in tables.named_parameters() if name.endswith("_id")],
             ),
-            config if options.start is None else _of_going_on(config),
+            config if options.start is None else config.model_copy(update={"epochs": config.fresh_epochs}),
             options,
             fingerprint_of(config, options, arrays),
         )
@@ -186,12 +184,6 @@ class InnerProductModel(Model):
         self._network = trained.network
         self._inputs, self._outputs = trained.tables.arrays()
         self._projection = trained.tables.projection.detach().cpu().numpy().copy()
-
-
-def _of_going_on(config: InnerProductConfig) -> InnerProductConfig:
-    """How the loop goes on from a former version."""
-    rate = config.learning_rate * config.fresh_rate
-    return config.model_copy(update={"epochs": config.fresh_epochs, "learning_rate": rate})
 
 
 def _go_on(trained: Trained, start: Start) -> None:
