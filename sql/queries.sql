@@ -423,6 +423,17 @@ where v.run_no = %(run_no)s and m.model = %(model)s and v.artifact is not null
 order by v.version_no desc
 limit 1;
 
+-- forget_training --
+-- A run's version cannot be used: the run goes on where it has to be trained again.
+with unusable as (
+    update recsql.model_version set artifact = null, status = 'retired' where version_no = %(version)s::integer
+)
+
+delete from recsql.run_stage as g
+where
+    g.run_no = %(run_no)s::integer
+    and g.started_at >= (select t.started_at from recsql.run_stage as t where t.run_no = g.run_no and t.stage = 'train');
+
 -- analyze_vectors --
 -- Fresh statistics before vectors are searched.
 analyze recsql.item_vector, recsql.user_vector;

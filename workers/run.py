@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import psycopg
 
-from recsql.errors import PipelineError
+from recsql.errors import ModelError, PipelineError
 from recsql.queries import QUERIES
 from workers.interactions import RunData, read_run
 from workers.model_options import read_model_options
@@ -98,7 +98,12 @@ class Run:
         ).fetchone()
         if row is None:
             raise PipelineError(f"Run {self.run_no} has no trained {SEQUENCE_MODEL}: train it first (recsql train).")
-        return row[0], load_artifact(row[1])
+        try:
+            return row[0], load_artifact(row[1])
+        except ModelError as error:
+            # Else the run would meet it again whenever it is gone on with.
+            self.connection.execute(QUERIES["forget_training"], self.parameters(version=row[0]))
+            raise ModelError(f"Version {row[0]} cannot be used: {error}. Run again: it is trained anew.") from error
 
     def parameters(self, **others: Any) -> dict[str, Any]:
         """What a named statement is given: the run and whatever else it takes."""

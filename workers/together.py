@@ -63,6 +63,7 @@ def fit_together(model: Model, data: TrainingData, options: TrainingOptions, n_p
         context = spawn(
             _train_share, (n_processes, n_threads, folder, told), nprocs=n_processes, join=False, daemon=True
         )
+        assert context is not None  # as it is where nobody waits for the end
         try:
             while not context.join(_SECONDS_BETWEEN_LOOKS, _SECONDS_OF_GRACE):
                 _pass_on(told, options)
@@ -122,7 +123,7 @@ def _train_share(rank: int, n_processes: int, n_threads: int, folder: Path, told
 
 @contextmanager
 def _group(backend: str, folder: Path, rank: int, n_processes: int) -> Iterator[None]:
-    store = distributed.FileStore(str(folder / "rendezvous"), n_processes)
-    distributed.init_process_group(backend, store=store, rank=rank, world_size=n_processes)
+    place = (folder / "rendezvous").as_uri()
+    distributed.init_process_group(backend, init_method=place, rank=rank, world_size=n_processes)
     yield
     distributed.destroy_process_group()

@@ -121,14 +121,19 @@ class Quantised(Model):
 def _in_8_bits(network: nn.Module) -> nn.Module:
     """A network whose linear and recurrent layers compute in 8 bits; the network itself where torch cannot."""
     try:
-        from torch.ao.quantization import default_dynamic_qconfig, per_channel_dynamic_qconfig, quantize_dynamic
+        from torch.ao.quantization.qconfig import default_dynamic_qconfig, per_channel_dynamic_qconfig
+        from torch.ao.quantization.quantize import quantize_dynamic
     except ImportError:
-        quantize_dynamic = None
-    if quantize_dynamic is None or torch.backends.quantized.engine == "none":
-        _log.warning("torch has no layers of 8 bits on this machine: the rounded weights are computed with in floats")
-        return network
+        return _in_floats(network)
+    if torch.backends.quantized.engine == "none":
+        return _in_floats(network)
     kinds = {nn.Linear: per_channel_dynamic_qconfig, nn.GRU: default_dynamic_qconfig}
     with warnings.catch_warnings():
         # Superseded by a package of its own, which would be needed for this alone.
         warnings.simplefilter("ignore")
         return cast(nn.Module, quantize_dynamic(network.eval(), kinds))
+
+
+def _in_floats(network: nn.Module) -> nn.Module:
+    _log.warning("torch has no layers of 8 bits on this machine: the rounded weights are computed with in floats")
+    return network
