@@ -60,10 +60,9 @@ def fit_together(model: Model, data: TrainingData, options: TrainingOptions, n_p
         handed = (model.name, model.config, data, replace(options, progress=_silent))
         # Through a file, since to write to a process that has ended already would end this one as well.
         (folder / "handed").write_bytes(pickle.dumps(handed))
-        context = spawn(
+        context: Any = spawn(
             _train_share, (n_processes, n_threads, folder, told), nprocs=n_processes, join=False, daemon=True
         )
-        assert context is not None  # as it is where nobody waits for the end
         try:
             while not context.join(_SECONDS_BETWEEN_LOOKS, _SECONDS_OF_GRACE):
                 _pass_on(told, options)

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from recsql.errors import ModelError
 from workers.models.base import TrainingOptions
@@ -51,7 +53,7 @@ def _tensorboard(folder: Path) -> Iterator[Draw]:
 @contextmanager
 def _wandb(project: str, name: str) -> Iterator[Draw]:
     try:
-        import wandb
+        wandb: Any = import_module("wandb")
     except ImportError as error:
         raise ModelError(
             "curves in Weights & Biases need its client: pip install 'recsql[wandb]', or unset RECSQL_WANDB_PROJECT"
