@@ -81,9 +81,14 @@ class Run:
         """What the run may know.
 
         Raises:
-            PipelineError: nobody has a positive event.
+            PipelineError: nobody has a positive event, or too few for the protocol to ask for the next.
         """
         data = read_run(self.connection, self.run_no)
+        if not len(data.user_nos) and self.part != "production":
+            raise PipelineError(
+                f"No user has enough positive events for the {self.part} part of protocol {self.config.protocol}: load "
+                "more events (recsql load), or serve what there is without measuring it (recsql publish)."
+            )
         if not len(data.user_nos):
             raise PipelineError(
                 "No user has a positive event, so there is nothing to learn from: load events first (recsql load)."

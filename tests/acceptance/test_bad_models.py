@@ -122,11 +122,9 @@ def test_three_items_and_users_of_one_event(
     )
     assert cli("load", "csv", path).returncode == 0
     # Nobody has the five events that the offline protocol asks for, so there is nothing to choose by.
-    line = refusal(cli("run", env=options()))
-    assert (
-        line
-        == "Error: No user has a positive event, so there is nothing to learn from: load events first (recsql load)."
-    )
+    line = refusal(cli("evaluate", env=options()))
+    assert line.startswith("Error: No user has enough positive events for the validation part of protocol loo: ")
+    assert line.endswith("serve what there is without measuring it (recsql publish).")
     # What there is can be served: nothing follows on anything, so it is what is popular.
     published = told(cli("publish", "--json", env=options()))
     assert one(database, RELEASED) == published["run_no"]
