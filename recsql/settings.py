@@ -38,12 +38,16 @@ class Settings(BaseSettings):
     """JSON file of hyperparameters that differ from the defaults, by name of the model; ``recsql tune`` prints one."""
     threads: int | None = None
     """Threads that torch may use; torch's own default when unset."""
+    processes: int = Field(default=1, ge=1)
+    """Processes that train a model together, each on a GPU of its own or on its share of the threads."""
     connections: int = Field(default_factory=lambda: min(os.cpu_count() or 1, 8), ge=1)
     """Connections over which stages that the database does alone are spread: about its processor cores."""
     checkpoints: Path | None = None
     """Folder of what trainings go on from when they were killed; ``checkpoints`` in the home when unset."""
     curves: Path | None = None
     """Folder for TensorBoard's curves of trainings, one below it for each run; none are written when unset."""
+    wandb_project: str | None = None
+    """Project of Weights & Biases that shows the same curves; what else it needs is in the ``WANDB_`` variables."""
     cron_follow: str = "*/5 * * * *"
     """When workers bring the served similarities up to the newest event (UTC); empty for never."""
     cron_publish: str = "7 * * * *"
@@ -52,7 +56,15 @@ class Settings(BaseSettings):
     """When workers choose epochs and weights anew and measure every method (UTC); empty for never."""
 
     @field_validator(
-        "database_url", "pg_bin", "text_model", "model_options", "threads", "checkpoints", "curves", mode="before"
+        "database_url",
+        "pg_bin",
+        "text_model",
+        "model_options",
+        "threads",
+        "checkpoints",
+        "curves",
+        "wandb_project",
+        mode="before",
     )
     @classmethod
     def _empty_is_unset(cls, value: Any) -> Any:

@@ -400,10 +400,26 @@ with named as (
     returning model_no
 )
 
-insert into recsql.model_version (model_no, run_no, config, metrics, artifact, artifact_sha256, item_nos)
-select n.model_no, %(run_no)s, %(config)s, %(metrics)s, %(artifact)s, sha256(%(artifact)s::bytea), %(item_nos)s::integer []
+insert into recsql.model_version (
+    model_no, run_no, config, metrics, artifact, artifact_sha256, item_nos, parent_version_no
+)
+select
+    n.model_no, %(run_no)s, %(config)s, %(metrics)s, %(artifact)s, sha256(%(artifact)s::bytea), %(item_nos)s::integer [],
+    %(parent)s::integer
 from named as n
 returning version_no;
+
+-- continuable_version --
+-- The version that training can go on from.
+select version_no, run_no, differing from recsql.continuable_version(%(run_no)s::integer, %(model)s, %(config)s::jsonb);
+
+-- version_weights --
+-- What training goes on from: the artifact, the items of its rows, and what training it from the beginning took.
+select artifact, item_nos, metrics -> 'epochs' from recsql.model_version where version_no = %(version)s::integer;
+
+-- new_interactions --
+-- Users with something new since an earlier run, and how much of their sequence stands before it.
+select user_no, n_known from recsql.new_interaction(%(run_no)s::integer, %(earlier)s::integer) order by user_no;
 
 -- add_model_vectors --
 -- Prepare the vectors of a version.
@@ -507,6 +523,17 @@ order by u.user_no;
 select n.user_no
 from recsql.unchanged_user(%(run_no)s::integer, %(since_no)s::integer, %(with_weights)s::boolean) as n
 order by n.user_no;
+
+-- forget_training --
+-- A run's version cannot be used: the run goes on where it has to be trained again.
+with unusable as (
+    update recsql.model_version set artifact = null, status = 'retired' where version_no = %(version)s::integer
+)
+
+delete from recsql.run_stage as g
+where
+    g.run_no = %(run_no)s::integer
+    and g.started_at >= (select t.started_at from recsql.run_stage as t where t.run_no = g.run_no and t.stage = 'train');
 
 -- analyze_vectors --
 -- Fresh statistics before vectors are searched.
@@ -724,7 +751,8 @@ select
     epochs,
     ndcg as "ndcg@10",
     n_bytes,
-    is_served as served
+    is_served as served,
+    is_promoted as promoted
 from recsql.model_registry
 where %(model)s::text is null or model = %(model)s
 order by version_no;
@@ -738,6 +766,8 @@ select
     g.run_no,
     g.created_at,
     g.is_served as served,
+    g.is_promoted as promoted,
+    g.parent_version_no as parent,
     v.config,
     v.metrics,
     jsonb_build_object(
@@ -786,7 +816,8 @@ fact as (
     cross join lateral (
         values
         ('model', to_jsonb(w.model)), ('part', to_jsonb(w.part)), ('run_no', to_jsonb(w.run_no)),
-        ('last_event_no', to_jsonb(w.last_event_no)), ('created_at', to_jsonb(w.created_at))
+        ('last_event_no', to_jsonb(w.last_event_no)), ('created_at', to_jsonb(w.created_at)),
+        ('promoted', to_jsonb(w.is_promoted)), ('parent', to_jsonb(w.parent_version_no))
     ) as d (name, value)
     union all
     select w.version_no, 2 as position, 'config' as kind, c.key as name, c.value
@@ -814,6 +845,36 @@ order by f.position, f.name;
 select v.artifact, encode(v.artifact_sha256, 'hex') as sha256
 from recsql.model_version as v
 where v.version_no = %(version)s::integer;
+
+-- version_config --
+-- The configuration of a version.
+select m.model, v.config
+from recsql.model_version as v
+inner join recsql.model as m on m.model_no = v.model_no
+where v.version_no = %(version)s::integer;
+
+-- promote_model --
+-- Let following runs use a version's configuration.
+select recsql.promote_model(%(version)s::integer) as replaced;
+
+-- rollback_model --
+-- Take the newest promotion of a model back.
+select recsql.rollback_model(%(model)s) as version;
+
+-- promoted_models --
+-- The configurations that runs use in place of the defaults.
+select model, version_no, config from recsql.promoted_model order by model;
+
+-- version_release --
+-- The run that trained a version, if it is a complete one on all events, and where it stands with what is served.
+select
+    r.run_no,
+    exists (select from recsql.release as l where l.run_no = r.run_no) as is_served,
+    exists (select from recsql.release_log as g where g.run_no = r.run_no and g.action = 'publish') as was_served,
+    r.policy_no
+from recsql.model_version as v
+inner join recsql.run as r on r.run_no = v.run_no
+where v.version_no = %(version)s::integer and r.split_no is null and r.state = 'complete';
 
 -- prune_models --
 -- Forget artifacts and vectors that no kept run uses, or only tell which.

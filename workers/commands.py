@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recsql.cli.output import Json, emit, progress_bars, rows, table, told
+from recsql.cli.output import Json, console, emit, progress_bars, rows, table, told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,19 +24,41 @@ Since = Annotated[
         "did something since are read anew.",
     ),
 ]
+Incremental = Annotated[
+    bool,
+    typer.Option(
+        "--incremental",
+        help="Go on from the version before, on new events; train whole where there is none.",
+    ),
+]
+Processes = Annotated[
+    int | None,
+    typer.Option(min=1, help="Train by so many processes, each on a GPU or a share of the cores (RECSQL_PROCESSES)."),
+]
 PartOption = Annotated[
     str, typer.Option("--part", help="Which events the run may see: production (all), validation or test.")
 ]
 
 
 @contextmanager
-def pipeline(protocol: str = "loo", seed: int = 0) -> "Iterator[Pipeline]":
+def pipeline(
+    protocol: str = "loo",
+    seed: int = 0,
+    *,
+    since: str | None = None,
+    incremental: bool = False,
+    processes: int | None = None,
+) -> "Iterator[Pipeline]":
     """A pipeline on the configured database, with progress bars."""
     from recsql import db
+    from recsql.errors import InputError
     from workers.pipeline import Pipeline, PipelineConfig
 
+    if since is not None and incremental:
+        raise InputError("--since keeps models as they are and --incremental trains them on: choose one of them.")
     with db.connect() as connection, progress_bars() as progress:
-        yield Pipeline(connection, PipelineConfig(protocol=protocol, seed=seed), stage_bars(progress))
+        config = PipelineConfig(protocol=protocol, seed=seed, incremental=incremental)
+        yield Pipeline(connection, config, stage_bars(progress), notice, processes)
 
 
 def embed(as_json: Json = False) -> None:
@@ -47,12 +69,19 @@ def embed(as_json: Json = False) -> None:
         emit({"embedded": embed_backlog(connection, stage_bars(progress))}, as_json)
 
 
-def run(protocol: Protocol = "loo", seed: Seed = 0, since: Since = None, as_json: Json = False) -> None:
+def run(
+    protocol: Protocol = "loo",
+    seed: Seed = 0,
+    since: Since = None,
+    incremental: Incremental = False,
+    processes: Processes = None,
+    as_json: Json = False,
+) -> None:
     """Do all stages once: embed, choose on validation, measure on test, publish; what is unchanged is left alone.
 
     With --since only: embed, and publish with the models of an earlier run.
     """
-    with pipeline(protocol, seed) as made:
+    with pipeline(protocol, seed, since=since, incremental=incremental, processes=processes) as made:
         embed_backlog(made.connection, made.bar)
         if since is None:
             emit(vars(made.refresh()), as_json)
@@ -60,9 +89,11 @@ def run(protocol: Protocol = "loo", seed: Seed = 0, since: Since = None, as_json
             _publish(made, since, as_json)
 
 
-def refresh(part: PartOption = "production", protocol: Protocol = "loo", as_json: Json = False) -> None:
+def refresh(
+    part: PartOption = "production", protocol: Protocol = "loo", incremental: Incremental = False, as_json: Json = False
+) -> None:
     """Begin a run, or go on with it: interactions, popularity and similarities."""
-    _until("segments", part, protocol, 0, as_json)
+    _until("segments", part, protocol, 0, as_json, incremental=incremental)
 
 
 def follow(as_json: Json = False) -> None:
@@ -70,9 +101,16 @@ def follow(as_json: Json = False) -> None:
     emit({"n_pairs": rows("follow_release")[0]["follow_release"]}, as_json)
 
 
-def train(part: PartOption = "production", protocol: Protocol = "loo", seed: Seed = 0, as_json: Json = False) -> None:
+def train(
+    part: PartOption = "production",
+    protocol: Protocol = "loo",
+    seed: Seed = 0,
+    incremental: Incremental = False,
+    processes: Processes = None,
+    as_json: Json = False,
+) -> None:
     """Go on with a run until the models that are active sources are trained."""
-    _until("train", part, protocol, seed, as_json)
+    _until("train", part, protocol, seed, as_json, incremental=incremental, processes=processes)
 
 
 def tune(
@@ -120,23 +158,32 @@ def score(
     protocol: Protocol = "loo",
     seed: Seed = 0,
     since: Since = None,
+    incremental: Incremental = False,
     as_json: Json = False,
 ) -> None:
     """Go on with a run until its candidates are scored and fused."""
-    _until("fuse", part, protocol, seed, as_json, since)
+    _until("fuse", part, protocol, seed, as_json, since=since, incremental=incremental)
 
 
-def evaluate(protocol: Protocol = "loo", seed: Seed = 0, as_json: Json = False) -> None:
+def evaluate(
+    protocol: Protocol = "loo", seed: Seed = 0, incremental: Incremental = False, as_json: Json = False
+) -> None:
     """Choose epochs and weights on validation, measure every method on test, and show the figures."""
-    with pipeline(protocol, seed) as made:
+    with pipeline(protocol, seed, incremental=incremental) as made:
         _, test = made.measure()
     quality = rows("quality", run_no=test)
     emit({"run_no": test, "quality": quality} if as_json else quality, as_json)
 
 
-def publish(protocol: Protocol = "loo", seed: Seed = 0, since: Since = None, as_json: Json = False) -> None:
+def publish(
+    protocol: Protocol = "loo",
+    seed: Seed = 0,
+    since: Since = None,
+    incremental: Incremental = False,
+    as_json: Json = False,
+) -> None:
     """Finish the run on all events and serve it."""
-    with pipeline(protocol, seed) as made:
+    with pipeline(protocol, seed, since=since, incremental=incremental) as made:
         _publish(made, since, as_json)
 
 
@@ -197,17 +244,32 @@ def _run_no(made: "Pipeline", since: str | None) -> int | None:
     return row[0]
 
 
-def _until(stage: str, part: str, protocol: str, seed: int, as_json: bool, since: str | None = None) -> None:
+def _until(
+    stage: str,
+    part: str,
+    protocol: str,
+    seed: int,
+    as_json: bool,
+    *,
+    since: str | None = None,
+    incremental: bool = False,
+    processes: int | None = None,
+) -> None:
     from recsql.errors import InputError
 
     if part not in ("production", "validation", "test"):
         raise InputError(f"There is no part '{part}': use production, validation or test.")
     if since is not None and part != "production":
         raise InputError(f"--since is for production runs, not for {part}, whose models are trained on its cut.")
-    with pipeline(protocol, seed) as made:
+    with pipeline(protocol, seed, since=since, incremental=incremental, processes=processes) as made:
         run_no = made.run(part, until=stage, since=_run_no(made, since))
     stages = rows("run_stages", run_no=run_no)
     emit({"run_no": run_no, "stages": stages} if as_json else stages, as_json, None if as_json else table(stages))
+
+
+def notice(text: str) -> None:
+    """Say on stderr what whoever waits should know."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def embed_backlog(connection: Any, bar: Any) -> int:

@@ -1,15 +1,19 @@
 """``recsql model``: the versions of trained models, what they were made of and how good they are."""
 
 import os
+from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from recsql.cli.output import Json, console, emit, rows, table, told
 from recsql.errors import InputError, ModelError, NotFoundError
 
-app = typer.Typer(no_args_is_help=True, help="List, compare, export and prune trained models.")
+if TYPE_CHECKING:
+    from workers.models.base import Model
+
+app = typer.Typer(no_args_is_help=True, help="List, compare, promote, export and prune trained models.")
 
 Version = Annotated[int, typer.Argument(help="Number of the version, as 'recsql model list' shows it.")]
 
@@ -74,6 +78,7 @@ def export(
     version: Version,
     file: Annotated[Path, typer.Argument(help="File to write, in the format safetensors.")],
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file if there is one.")] = False,
+    int8: Annotated[bool, typer.Option("--int8", help="Of 8 bits a number: a quarter of the size, rounded.")] = False,
     as_json: Json = False,
 ) -> None:
     """Write a version's artifact to a file, after loading it to see that it is whole."""
@@ -85,20 +90,66 @@ def export(
         raise NotFoundError(
             f"Version {version} has no artifact any more, it was pruned: 'recsql model list' shows which have one."
         )
-    _check(version, blob, found["sha256"])
+    model = _check(version, blob, found["sha256"])
+    if int8:
+        from workers.models.registry import save_int8_artifact
+
+        blob = save_int8_artifact(model)
     part = file.with_name(f"{file.name}.part")
     try:
         part.write_bytes(blob)
         os.replace(part, file)
     except OSError as error:
         raise InputError(f"{file} cannot be written: {error.strerror}.") from None
-    written = {"version": version, "file": str(file), "n_bytes": len(blob), "sha256": found["sha256"]}
+    written = {"version": version, "file": str(file), "n_bytes": len(blob), "sha256": sha256(blob).hexdigest()}
     call = f"load_artifact(Path({str(file)!r}).read_bytes())"
     text = (
-        f"Wrote {len(blob):,} bytes, SHA-256 {found['sha256']}. To load it:\n\n"
+        f"Wrote {len(blob):,} bytes, SHA-256 {written['sha256']}. To load it:\n\n"
         f"  from pathlib import Path\n  from workers.models.registry import load_artifact\n  model = {call}"
     )
     emit(written | {"load": call}, as_json, text)
+
+
+@app.command()
+def promote(version: Version, as_json: Json = False) -> None:
+    """Let the following runs of a model use a version's configuration in place of the defaults."""
+    from workers.promotions import promotable
+
+    found = _one("version_config", version)
+    promotable(version, found["model"], found["config"])
+    before = rows("promote_model", version=version)[0]["replaced"]
+    release = next(iter(rows("version_release", version=version)), None)
+    done = {"version": version, "model": found["model"], "replaced": before, "is_new": before != version}
+    if before == version:
+        text = f"Version {version} is promoted already."
+    else:
+        instead = "the defaults" if before is None else f"version {before}"
+        text = (
+            f"The following runs of {found['model']} use the configuration of version {version} in place of {instead}."
+        )
+    emit(done | {"release": release}, as_json, f"{text} {_how_to_serve(release)}")
+
+
+@app.command()
+def rollback(
+    model: Annotated[str, typer.Argument(help="Name of the model: transformer …")], as_json: Json = False
+) -> None:
+    """Take the newest promotion of a model back; repeated, it goes further back, to the defaults at last."""
+    version = rows("rollback_model", model=model)[0]["version"]
+    now = "their defaults again" if version is None else f"the configuration of version {version} again"
+    emit({"model": model, "version": version}, as_json, f"The following runs of {model} use {now}.")
+
+
+def _how_to_serve(release: dict[str, Any] | None) -> str:
+    """What to do to serve the run that trained a version, if it is one that can be served; else, a new one."""
+    if release is None:
+        return "'recsql run' makes one and serves it."
+    if release["is_served"]:
+        return f"Run {release['run_no']}, which trained it, is what is served."
+    if release["was_served"]:
+        return f"Run {release['run_no']}, which trained it, was served before: 'recsql rollback' goes back, run by run."
+    call = f"select recsql.publish({release['run_no']}, {release['policy_no']})"
+    return f"Run {release['run_no']}, which trained it, is complete: '{call}' in 'recsql db psql' serves it."
 
 
 @app.command()
@@ -134,16 +185,14 @@ def _unknown(version: int) -> NotFoundError:
     return NotFoundError(f"There is no model version {version}: 'recsql model list' shows them.")
 
 
-def _check(version: int, blob: bytes, sha256: str | None) -> None:
+def _check(version: int, blob: bytes, claimed: str | None) -> "Model":
     """Load an artifact, which compares its content with the digest inside it, and compare the whole with the table's.
 
     Raises:
         ModelError: it is damaged, or of a release that differs too much.
     """
-    from hashlib import sha256 as digest_of
-
     from workers.models.registry import load_artifact
 
-    if digest_of(blob).hexdigest() != sha256:
+    if sha256(blob).hexdigest() != claimed:
         raise ModelError(f"The artifact of version {version} is damaged: train the model again (recsql run).")
-    load_artifact(blob)
+    return load_artifact(blob)

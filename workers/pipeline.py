@@ -19,6 +19,8 @@ from recsql import __version__
 from recsql.activity import refresh_activity
 from recsql.errors import NotFoundError, PipelineError
 from recsql.queries import QUERIES
+from recsql.settings import get_settings
+from workers.promotions import with_promoted
 from workers.run import Part, PipelineConfig, Progress, Run
 from workers.stages import STAGES, stages_of
 from workers.versions import check_needs
@@ -60,6 +62,8 @@ class Pipeline:
         connection: in autocommit mode, with pgvector registered.
         config: what to do.
         bar: called for each stage with its name, returns the stage's progress callback.
+        notice: told what whoever waits should know.
+        processes: by how many models are trained that learn by gradients; ``RECSQL_PROCESSES`` when None.
     """
 
     def __init__(
@@ -67,10 +71,14 @@ class Pipeline:
         connection: psycopg.Connection[Any],
         config: PipelineConfig | None = None,
         bar: Callable[[str], Progress] = lambda stage: lambda done, total, note: None,
+        notice: Callable[[str], None] = logger.info,
+        processes: int | None = None,
     ) -> None:
         self.connection = connection
         self.config = config or PipelineConfig()
         self.bar = bar
+        self.notice = notice
+        self.processes = processes or get_settings().processes
         self.seconds: dict[str, float] = {}
 
     def refresh(self) -> Refresh:
@@ -115,7 +123,8 @@ class Pipeline:
                 from, a model cannot be trained here, or ``since`` is no complete production run.
         """
         earlier = None if since is None else self._earlier(since)
-        config = json.dumps(vars(self.config), sort_keys=True)
+        in_use = self.configuration()
+        config = json.dumps(vars(in_use), sort_keys=True)
         state = self._one("input_state")
         # Of validation nothing is asked: it is what chooses. What it chose is input to the others.
         policy_no, epochs = (None, {}) if part == "validation" else self._chosen()
@@ -130,11 +139,20 @@ class Pipeline:
             if found and found[1] == "complete":
                 return found[0]
             run_no = found[0] if found else self._begin(part, fingerprint, config)
-            run = Run(self.connection, run_no, part, self.config, policy_no, epochs)
+            run = Run(self.connection, run_no, part, in_use, policy_no, epochs, self.notice, self.processes)
             if earlier is not None:
                 run.since_no, run.since_models = earlier.run_no, earlier.models
             self._do_stages(run, until)
         return run_no
+
+    def configuration(self) -> PipelineConfig:
+        """What the next run does: the configurations of promoted versions stand in place of the defaults.
+
+        Raises:
+            ConfigurationError: an option does not go with a promoted one.
+            ModelError: this release does not accept a promoted configuration.
+        """
+        return with_promoted(self.connection, self.config)
 
     def _begin(self, part: Part, fingerprint: str, config: str) -> int:
         split_no = None if part == "production" else self._one("make_split", protocol=self.config.protocol, part=part)

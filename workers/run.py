@@ -1,5 +1,6 @@
 """A run in the making: what it is to do, what it may know, and what its stages share."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,6 +17,8 @@ from workers.model_options import read_model_options
 from workers.models.base import Model
 from workers.models.registry import MODELS
 from workers.tables import read_columns
+
+logger = logging.getLogger(__name__)
 
 Part = Literal["validation", "test", "production"]
 Progress = Callable[[int, int, str], None]
@@ -34,6 +37,7 @@ class PipelineConfig:
         reverse: how much a pair counts in the direction in which it did not happen, in the sequential similarity.
         models: hyperparameters that differ from the defaults, by name of the model; those of ``RECSQL_MODEL_OPTIONS``.
         seed: of training.
+        incremental: whether training goes on from the version before, on new events, where there is one to go on from.
     """
 
     protocol: str = "loo"
@@ -42,6 +46,7 @@ class PipelineConfig:
     reverse: float = 0.4
     models: dict[str, dict[str, Any]] = field(default_factory=read_model_options)
     seed: int = 0
+    incremental: bool = False
 
     def n_candidates(self, source: str) -> int:
         """Candidates of a source a user."""
@@ -59,6 +64,8 @@ class Run:
         config: what to do.
         policy_no: how to fuse; in a validation run None until its weights are fitted.
         epochs: passes over the data that validation chose, by model; of others the configuration's are used.
+        notice: told what whoever waits for the run should know.
+        processes: by how many of them models are trained that learn by gradients.
         since_no: the run whose models are kept; None to train.
         since_models: hyperparameters of that run, as in the configuration.
         trained: models that this process has at hand, by name.
@@ -71,6 +78,8 @@ class Run:
     config: PipelineConfig
     policy_no: int | None = None
     epochs: dict[str, int] = field(default_factory=dict)
+    notice: Callable[[str], None] = logger.info
+    processes: int = 1
     since_no: int | None = None
     since_models: dict[str, dict[str, Any]] = field(default_factory=dict)
     trained: dict[str, Model] = field(default_factory=dict)
@@ -82,9 +91,14 @@ class Run:
         """What the run may know.
 
         Raises:
-            PipelineError: nobody has a positive event.
+            PipelineError: nobody has a positive event, or too few for the protocol to ask for the next.
         """
         data = read_run(self.connection, self.run_no)
+        if not len(data.user_nos) and self.part != "production":
+            raise PipelineError(
+                f"No user has enough positive events for the {self.part} part of protocol {self.config.protocol}: load "
+                "more events (recsql load), or serve what there is without measuring it (recsql publish)."
+            )
         if not len(data.user_nos):
             raise PipelineError(
                 "No user has a positive event, so there is nothing to learn from: load events first (recsql load)."

@@ -20,10 +20,9 @@ from recsql.settings import get_settings
 from workers.binary import read_lists, read_vectors, within, write_lists
 from workers.interactions import rows_of
 from workers.models.base import FloatArray, Model, Sequences
-from workers.models.registry import get_model
 from workers.parallel import WriteBehind, at_once, background, read_ahead
 from workers.run import Progress, Run
-from workers.versions import Version, find_version, histories_of, load_model
+from workers.versions import Version, find_version, histories_of, load_model, reads_weights
 
 USERS_AT_ONCE = 250
 """Numbers of users in a range."""
@@ -214,7 +213,7 @@ class ModelScorer:
         kept = find_version(run, name, run.since_no) if version.reused_no and run.since_no is not None else None
         self._kept: tuple[int, NDArray[np.int64]] | None = None
         if kept is not None and version.reused_no in (kept.reused_no, kept.version_no):
-            self._kept = kept.version_no, run.unchanged_users(get_model(name).reads_weights)
+            self._kept = kept.version_no, run.unchanged_users(reads_weights(run, name))
 
     def read(self, connection: psycopg.Connection[Any], first: int, last: int) -> Any:
         """What the version said of the users' candidates in the earlier run, if it did."""

@@ -80,13 +80,13 @@ def tune(
     if not model_class.search:
         raise ModelError(f"Model {name} declares no search space: give its class 'search' (docs/adding-a-model.md).")
     run_no = pipeline.run("validation", until="popularity", wait=True)
-    run = Run(pipeline.connection, run_no, "validation", pipeline.config)
+    run = Run(pipeline.connection, run_no, "validation", pipeline.configuration())
     trials = _Trials(run, model_class, bar, n_trials)
     with trials.interrupts, storage_explained():
         study = open_study(run.connection, f"{name} {run.one('run_fingerprint')[:16]}", trials.seed, trials.in_use())
         study.optimize(trials.objective, n_trials, timeout, catch=trials.failures, callbacks=[trials.told])
         tuned = _summary(study, name, run_no)
-    in_use = pipeline.config.models
+    in_use = run.config.models
     tuned.options = in_use | {name: in_use.get(name, {}) | tuned.options}
     return tuned
 
@@ -118,18 +118,21 @@ class _Trials:
 
         def progress(done: int, total: int, told: str) -> None:
             self.bar(self.made, self.n_trials, f"{note}: {done} of {total}, {told}")
-            measured = _measured(told)
+
+        def judge(measured: dict[str, float]) -> None:
+            done = int(measured["epochs"])
             # At the end there is nothing left to save.
-            if measured is not None and done < total:
+            if METRIC in measured and done < getattr(model.config, "epochs", done):
                 with self.interrupts.held_back():
-                    trial.report(measured, done)
+                    trial.report(measured[METRIC], done)
                     if trial.should_prune():
-                        raise optuna.TrialPruned(f"after {done} of {total} epochs")
+                        raise optuna.TrialPruned(f"after {done} epochs")
 
         try:
             model = self.new_model(draw(trial, self.model_class.search))
             with self.interrupts.allowed(), _memory_error():
-                figures = model.fit(self.data, TrainingOptions(self.seed, self.device, progress))
+                told = TrainingOptions(self.seed, self.device, progress, measured=judge)
+                figures = model.fit(self.data, told)
             if METRIC not in figures:
                 raise ModelError(f"{self.model_class.name} does not measure {METRIC} where it is given targets")
         except (KeyboardInterrupt, *self.failures) as error:
@@ -203,15 +206,6 @@ def _nested(parameters: dict[str, Any]) -> dict[str, Any]:
         else:
             fields[field_name] = value
     return fields
-
-
-def _measured(note: str) -> float | None:
-    """NDCG@10 out of the note of a model's progress, None where it says none."""
-    for part in note.split(", "):
-        name, _, value = part.partition(" ")
-        if name == METRIC:
-            return float(value)
-    return None
 
 
 def _summary(study: optuna.Study, model: str, run_no: int) -> Tuned:

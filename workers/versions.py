@@ -8,15 +8,17 @@ from importlib.util import find_spec
 import numpy as np
 from numpy.typing import NDArray
 
-from recsql.errors import PipelineError
+from recsql.errors import ModelError, PipelineError
 from recsql.queries import QUERIES
 from recsql.settings import get_settings
 from workers.binary import write_vectors
 from workers.device import get_device
+from workers.incremental import find_parent
 from workers.interactions import RunData, rows_of
 from workers.models.base import Model, Progress, Sequences, TrainingData, TrainingOptions
 from workers.models.registry import get_model, load_artifact, save_artifact
 from workers.run import Run
+from workers.together import fit_together
 
 
 @dataclass(frozen=True)
@@ -43,10 +45,25 @@ def find_version(run: Run, name: str, run_no: int | None = None) -> Version | No
 
 
 def load_model(run: Run, name: str, version: Version) -> Model:
-    """The model of a version: what this process has trained, or from its artifact."""
+    """The model of a version: what this process has trained, or from its artifact.
+
+    Raises:
+        ModelError: the artifact is damaged, or of another release; the run then trains it anew when it is gone on with.
+    """
+    number = version.version_no
     if name not in run.trained:
-        run.trained[name] = load_artifact(run.one("artifact", version_no=version.version_no))
+        try:
+            run.trained[name] = load_artifact(run.one("artifact", version_no=number))
+        except ModelError as error:
+            # Else the run would meet it again whenever it is gone on with.
+            run.connection.execute(QUERIES["forget_training"], run.parameters(version=number))
+            raise ModelError(f"Version {number} cannot be used: {error}. Run again: it is trained anew.") from error
     return run.trained[name]
+
+
+def reads_weights(run: Run, name: str) -> bool:
+    """Whether a user's vector or scores depend on more than which items the user had, in which order."""
+    return get_model(name).reads_weights or bool(run.config.models.get(name, {}).get("reads"))
 
 
 def histories_of(data: RunData, version: Version) -> Sequences:
@@ -107,10 +124,25 @@ def _train(run: Run, name: str, source_kind: str, progress: Progress) -> None:
     settings, named = get_settings(), f"run-{run.run_no}-{name}"
     checkpoint = (settings.checkpoints or settings.home / "checkpoints") / named
     curves = settings.curves and settings.curves / named
-    metrics = model.fit(
-        TrainingData(data.sequences, len(data.item_nos), data.content, targets),
-        TrainingOptions(run.config.seed, get_device(), progress, checkpoint, curves),
+    parent = find_parent(run, model) if run.config.incremental else None
+    told = TrainingOptions(
+        seed=run.config.seed,
+        device=get_device(),
+        progress=progress,
+        checkpoint=checkpoint,
+        curves=curves,
+        wandb_project=settings.wandb_project,
+        name=named,
+        start=parent and parent.start,
     )
+    # What is not learnt by gradients is trained by one.
+    n_processes = run.processes if "epochs" in kind.Config.model_fields else 1
+    metrics = fit_together(
+        model, TrainingData(data.sequences, len(data.item_nos), data.content, targets), told, n_processes
+    )
+    if parent is not None:
+        # What a training from the beginning takes is still what it was.
+        metrics |= {"epochs": parent.epochs, "fresh_epochs": metrics["epochs"]}
     items = users = None
     if source_kind == "vector":
         items, users = model.item_vectors(), model.user_vectors(data.sequences)
@@ -122,6 +154,7 @@ def _train(run: Run, name: str, source_kind: str, progress: Progress) -> None:
             metrics=json.dumps(metrics),
             artifact=save_artifact(model),
             item_nos=data.item_nos.tolist(),
+            parent=parent and parent.version_no,
         )
         if items is not None and users is not None:
             run.one("add_model_vectors", version_no=version_no, dim=items.shape[1])
@@ -152,17 +185,16 @@ def _keep(run: Run, name: str, source_kind: str) -> _Told:
     if dim is None and source_kind == "vector":
         return _Told(False, f"trained, since version {kept.version_no} has no vectors")
     # Computed while no transaction is open.
-    reads_weights = get_model(name).reads_weights
     changed, users = np.empty(0, dtype=np.int64), None
     if dim is not None:
-        changed = np.flatnonzero(~np.isin(run.data.user_nos, run.unchanged_users(reads_weights)))
+        changed = np.flatnonzero(~np.isin(run.data.user_nos, run.unchanged_users(reads_weights(run, name))))
         if len(changed):
             users = load_model(run, name, kept).user_vectors(histories_of(run.data, kept).take(changed))
     with run.connection.transaction():
         version_no = run.one("keep_model_version", version_no=kept.version_no)
         if dim is not None:
             numbers = {"version_no": version_no, "kept_no": kept.version_no}
-            since = {"since_no": run.since_no, "with_weights": reads_weights}
+            since = {"since_no": run.since_no, "with_weights": reads_weights(run, name)}
             run.one("add_model_vectors", version_no=version_no, dim=dim)
             run.connection.execute(QUERIES["keep_item_vectors"], numbers)
             run.connection.execute(QUERIES["keep_user_vectors"], run.parameters(**numbers, **since))

@@ -13,6 +13,7 @@ from outcome import Finished, one, refusal, told
 from recsql import ingest
 from recsql.db import connect
 from recsql.readers.simulated import SimulatedReader
+from workers.models.base import Sequences
 from workers.models.registry import load_artifact
 from workers.pipeline import Pipeline, PipelineConfig
 
@@ -169,3 +170,39 @@ def test_prune_removes_what_no_run_needs_once(cli: Cli, connection: Connection) 
     refused = cli("model", "prune", "--keep", 0)
     assert refused.returncode == 2
     assert "--keep" in refused.stderr
+
+
+def test_promote_and_rollback_tell_what_runs_use_and_how_to_serve(cli: Cli, connection: Connection) -> None:
+    done = told(cli("model", "promote", 1, "--json"))
+    assert done == {"version": 1, "model": "transformer", "replaced": None, "is_new": True, "release": None}
+    printed = cli("model", "promote", 3)
+    assert printed.returncode == 0
+    assert "configuration of version 3 in place of version 1." in printed.stdout
+    assert "Run 3, which trained it, is what is served." in " ".join(printed.stdout.split())
+    assert "promoted already" in cli("model", "promote", 3).stdout
+    assert [row["promoted"] for row in told(cli("model", "list", "--json"))] == [False, False, True]
+    assert told(cli("model", "show", 3, "--json"))["promoted"]
+    facts = {fact["name"]: fact for fact in told(cli("model", "compare", 1, 3, "--json"))["facts"]}
+    assert facts["promoted"]["by_version"] == {"1": False, "3": True}
+    assert told(cli("model", "rollback", "transformer", "--json")) == {"model": "transformer", "version": 1}
+    assert "use their defaults again" in cli("model", "rollback", "transformer").stdout
+    assert "no version of transformer is promoted" in refusal(cli("model", "rollback", "transformer"))
+    assert refusal(cli("model", "promote", 9)) == "Error: There is no model version 9: 'recsql model list' shows them."
+    connection.execute("""update recsql.model_version set config = config || '{"wings": 2}' where version_no = 2""")
+    line = refusal(cli("model", "promote", 2))
+    assert line.startswith("Error: This release does not accept the configuration of version 2: transformer wings: ")
+
+
+def test_export_in_8_bits_is_smaller_and_loads(cli: Cli, connection: Connection, tmp_path: Path) -> None:
+    whole, small = tmp_path / "whole.safetensors", tmp_path / "small.safetensors"
+    told(cli("model", "export", 3, whole, "--json"))
+    done = told(cli("model", "export", 3, small, "--int8", "--json"))
+    assert done["n_bytes"] == small.stat().st_size < whole.stat().st_size
+    assert done["sha256"] == sha256(small.read_bytes()).hexdigest()
+    loaded = eval(done["load"], {"load_artifact": load_artifact, "Path": Path})
+    exact = load_artifact(whole.read_bytes())
+    histories = Sequences.from_lists([[0, 1, 2]])
+    items = np.arange(10)[None]
+    # Of 8 dimensions and 127 steps each way, a score is off by a few hundredths of its size.
+    expected = exact.score(histories, items)
+    np.testing.assert_allclose(loaded.score(histories, items), expected, atol=0.2 * np.nanstd(expected))

@@ -73,6 +73,7 @@ def two_tower_by_hand() -> TwoTower:
         {
             "inputs": np.array([[2, 0], [0, 4], [1, 1]], dtype=F32),
             "outputs": np.array([[1, 0], [0, 1], [1, 1]], dtype=F32),
+            "projection": np.zeros((0, 2), dtype=F32),
             "network.hidden.weight": np.array([[1, 0]], dtype=F32),
             "network.hidden.bias": np.array([-100], dtype=F32),
             "network.out.weight": np.array([[1], [0]], dtype=F32),
@@ -219,7 +220,7 @@ def test_neural_keeps_the_best_epoch_and_runs_all_without_targets(name: str) -> 
 @pytest.mark.filterwarnings("ignore:overflow encountered")
 @pytest.mark.parametrize("name", ["neumf", "two_tower"])
 def test_neural_says_that_training_diverged(name: str) -> None:
-    with pytest.raises(ModelError, match=r"the loss of epoch \d+ is (nan|inf); lower learning_rate"):
+    with pytest.raises(ModelError, match=r"the loss of epoch \d+ is (nan|inf) at step \d+; lower learning_rate"):
         new_model(name, learning_rate=1e30).fit(pairs())
 
 

@@ -1,6 +1,7 @@
 """The loop that all models learnt by gradients share."""
 
 import math
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +102,7 @@ def test_loss_that_is_no_number_leaves_the_checkpoint_before(tmp_path: Path) -> 
         seen.append(checkpoint.read_bytes() if checkpoint.exists() else b"")
 
     line = Line([1.0, 1.0, math.nan])
-    with pytest.raises(ModelError, match="epoch 3 is nan"):
+    with pytest.raises(ModelError, match="epoch 3 is nan at step 3"):
         train(
             line.task(),
             TrainingConfig.model_validate({"epochs": 5}),
@@ -220,6 +221,26 @@ def test_curves_are_written(tmp_path: Path) -> None:
     events.Reload()
     assert {"loss", "ndcg@10", "learning_rate"} <= set(events.Tags()["scalars"])
     assert [point.step for point in events.Scalars("loss")] == [1, 2, 3, 4]
+
+
+def test_curves_are_written_offline_to_weights_and_biases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("wandb", reason="pip install 'recsql[wandb]'")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_DIR", str(tmp_path))
+    options = TrainingOptions(wandb_project="recsql", name="run-7-transformer")
+    Transformer(TransformerConfig.model_validate(SMALL)).fit(data(), options)
+    (file,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
+    # The client's own format: names stand in it as they are, those of figures once an epoch at least.
+    written = file.read_bytes()
+    assert b"run-7-transformer" in written
+    for name in (b"loss", b"ndcg@10", b"learning_rate"):
+        assert written.count(name) >= 4
+
+
+def test_curves_say_what_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with pytest.raises(ModelError, match=r"recsql\[wandb\]"):
+        Transformer(TransformerConfig.model_validate(SMALL)).fit(data(), TrainingOptions(wandb_project="recsql"))
 
 
 def test_softmax_losses_by_hand() -> None:

@@ -8,13 +8,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from workers.models.search import Search
+
+if TYPE_CHECKING:
+    from workers.models.start import Start
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float32]
@@ -135,6 +138,10 @@ class TrainingData:
     targets: IntArray | None = None
 
 
+def ignore(measured: dict[str, float]) -> None:
+    """Do nothing with what was measured."""
+
+
 @dataclass(frozen=True)
 class TrainingOptions:
     """How to train, apart from the model's own hyperparameters."""
@@ -146,6 +153,14 @@ class TrainingOptions:
     """File that a model trained in epochs keeps up to date, and goes on from when it is of the same training."""
     curves: Path | None = None
     """Folder for TensorBoard's curves of loss, learning rate and validation."""
+    wandb_project: str | None = None
+    """Project of Weights & Biases for the same curves."""
+    name: str = ""
+    """What this training is called there."""
+    measured: Callable[[dict[str, float]], None] = ignore
+    """Told after each epoch what was measured: ``epochs``, ``loss``, and with targets ``ndcg@10``."""
+    start: "Start | None" = None
+    """The former version that training goes on from; only models whose score is an inner product of learned vectors."""
 
 
 class Model(ABC):

@@ -12,8 +12,10 @@ from torch import Tensor, nn
 from recsql.errors import ModelError
 from workers.models.base import FloatArray, IntArray, Model, ModelConfig, Sequences, TrainingData, TrainingOptions
 from workers.models.batching import known_histories
+from workers.models.checkpoint import fingerprint_of
 from workers.models.item_tables import ItemParts, ItemTables, clean_content
-from workers.models.training import Task, TrainingConfig, fingerprint_of, seeded, train
+from workers.models.start import Start, fresh_windows
+from workers.models.training import Task, TrainingConfig, seeded, train
 from workers.models.validation import ndcg_at_10
 from workers.models.vectors import inner_products
 
@@ -25,6 +27,10 @@ class InnerProductConfig(TrainingConfig):
     """Width of item and user vectors."""
     items: ItemParts = "both"
     """What item vectors are made of: an id of their own, a projection of the content, or both."""
+    fresh_epochs: int = Field(1, ge=1)
+    """Passes over what is new, where training goes on from a former version."""
+    replay: float = Field(0.5, ge=0)
+    """Windows of known interactions for each one with new ones, where training goes on from a former version."""
 
 
 class Trained(nn.Module):
@@ -39,9 +45,9 @@ class Trained(nn.Module):
 class InnerProductModel(Model):
     """A model whose network makes user vectors out of item vectors: ``score(u, j) = u · v_j``.
 
-    A subclass has ``new_network``, ``training_batches``, ``new_loss`` and ``user_vectors``, which reads the network and
-    the items' input vectors. Shapes: item vectors ``(n_items, dim)``, user vectors ``(n_users, dim)``. Runs with the
-    same seed, data, device and number of threads give the same weights.
+    A subclass has ``new_network``, ``training_batches``, ``new_loss``, ``reach`` and ``user_vectors``, which reads the
+    network and the items' input vectors. Shapes: item vectors ``(n_items, dim)``, user vectors ``(n_users, dim)``. Runs
+    with the same seed, data, device and number of threads give the same weights.
     """
 
     Config = InnerProductConfig
@@ -52,6 +58,7 @@ class InnerProductModel(Model):
         self._network = self.new_network()
         self._inputs: FloatArray = np.zeros((0, self._dim), dtype=np.float32)
         self._outputs: FloatArray = self._inputs
+        self._projection: FloatArray = self._inputs
 
     @abstractmethod
     def new_network(self) -> nn.Module:
@@ -72,6 +79,11 @@ class InnerProductModel(Model):
             counts: how often each item occurs, shape ``(n_items,)``.
         """
 
+    @property
+    @abstractmethod
+    def reach(self) -> int:
+        """How many interactions before another one can bear on it in training."""
+
     @abstractmethod
     def user_vectors(self, histories: Sequences) -> FloatArray:
         """Shape ``(n_users, dim)``; rows of NaN for users without history."""
@@ -79,8 +91,12 @@ class InnerProductModel(Model):
     def fit(self, data: TrainingData, options: TrainingOptions | None = None) -> dict[str, float]:
         """Train; with targets, the epoch of the best NDCG@10 is kept and given as ``epochs``.
 
+        With ``options.start``, training goes on from its weights with ``fresh_epochs`` over :func:`fresh_windows`. An
+        item that the former version had keeps its vectors, whatever its content's mean is now; others get fresh ids.
+
         Raises:
-            ModelError: if the loss is no longer a number, or ``data.content`` has another number of items.
+            ModelError: if the loss is no longer a number, ``data.content`` has another number of items, or the former
+                version does not fit the configuration or the content.
         """
         options = options or TrainingOptions()
         with seeded(options):
@@ -92,7 +108,15 @@ class InnerProductModel(Model):
         counts = np.bincount(sequences.items, minlength=data.n_items)
         content = clean_content(data)
         tables = ItemTables(torch.from_numpy(content), torch.from_numpy(counts > 0), config.dim, config.items)
-        trained = Trained(self.new_network(), tables).to(options.device)
+        trained = Trained(self.new_network(), tables)
+        arrays = {**sequences.arrays(), "content": content, "targets": targets}
+        learnt = sequences
+        if options.start is not None:
+            _go_on(trained, options.start)
+            rng = np.random.default_rng([options.seed, 1])
+            learnt = fresh_windows(sequences, options.start.n_known, self.reach, config.replay, rng)
+            arrays |= options.start.arrays()
+        trained.to(options.device)
 
         def validate(module: nn.Module) -> float:
             self._take(cast(Trained, module))
@@ -100,16 +124,15 @@ class InnerProductModel(Model):
             assert targets is not None
             return ndcg_at_10(lambda rows: users[rows] @ self._outputs.T, sequences, targets)
 
-        arrays = {**sequences.arrays(), "content": content, "targets": targets}
         best, measured = train(
             Task(
                 trained,
-                lambda rng: self.training_batches(sequences, rng),
-                self.new_loss(sequences, counts),
+                lambda rng: self.training_batches(learnt, rng),
+                self.new_loss(learnt, counts),
                 None if targets is None else validate,
                 [parameter for name, parameter in tables.named_parameters() if name.endswith("_id")],
             ),
-            config,
+            config if options.start is None else config.model_copy(update={"epochs": config.fresh_epochs}),
             options,
             fingerprint_of(config, options, arrays),
         )
@@ -125,9 +148,10 @@ class InnerProductModel(Model):
         return self._outputs
 
     def state(self) -> dict[str, np.ndarray]:
-        """Item vectors as ``inputs`` and ``outputs``, and the network's weights as ``network.…``."""
+        """Item vectors as ``inputs`` and ``outputs``, the content's ``projection``, the network's as ``network.…``."""
         weights = {f"network.{name}": weight.cpu().numpy() for name, weight in self._network.state_dict().items()}
-        return {"inputs": self._inputs, "outputs": self._outputs, **weights}
+        vectors = {"inputs": self._inputs, "outputs": self._outputs, "projection": self._projection}
+        return {**vectors, **weights}
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
         """Take over what :meth:`state` gave; the network is then on the CPU.
@@ -135,10 +159,12 @@ class InnerProductModel(Model):
         Raises:
             ModelError: if an array is missing or has a wrong shape.
         """
-        inputs, outputs = state.get("inputs"), state.get("outputs")
+        inputs, outputs, projection = (state.get(name) for name in ("inputs", "outputs", "projection"))
         width = (self._dim,)
         if inputs is None or outputs is None or inputs.shape != outputs.shape or inputs.shape[1:] != width:
             raise ModelError(f"the artifact's item vectors are missing or not {width[0]} wide; train this model again")
+        if projection is None or projection.shape[1:] != width:
+            raise ModelError(f"the artifact's projection is missing or not {width[0]} wide; train this model again")
         network = self.new_network()
         prefix = "network."
         weights = {n.removeprefix(prefix): torch.tensor(v) for n, v in state.items() if n.startswith(prefix)}
@@ -147,8 +173,46 @@ class InnerProductModel(Model):
         except RuntimeError as error:
             raise ModelError("the artifact's weights do not fit its configuration; train this model again") from error
         self._network, self._inputs, self._outputs = network, np.array(inputs), np.array(outputs)
+        self._projection = np.array(projection)
+
+    def replace_network(self, change: Callable[[nn.Module], nn.Module]) -> None:
+        """Score with another network of the same inputs and outputs."""
+        self._network = change(self._network)
 
     def _take(self, trained: Trained) -> None:
         """Use these weights, and their item vectors, for scoring from now on."""
         self._network = trained.network
         self._inputs, self._outputs = trained.tables.arrays()
+        self._projection = trained.tables.projection.detach().cpu().numpy().copy()
+
+
+def _go_on(trained: Trained, start: Start) -> None:
+    """Give a module the weights of a former version, whose items are mapped onto those of the module.
+
+    Raises:
+        ModelError: the version is of another configuration, or of content of another width.
+    """
+    state, tables = start.state, trained.tables
+    network = {n.removeprefix("network."): torch.tensor(v) for n, v in state.items() if n.startswith("network.")}
+    inputs, outputs, projection = (torch.tensor(state[name]) for name in ("inputs", "outputs", "projection"))
+    if projection.shape != tables.projection.shape:
+        raise ModelError("the former version was trained on content vectors of another model; train this model anew")
+    trained.network.load_state_dict(network)
+    with torch.no_grad():
+        tables.projection.copy_(projection)
+        if not tables.has_ids:
+            return
+        rows = torch.from_numpy(start.item_rows)
+        was_known = rows >= 0
+        # An item that it had, but knew nothing of.
+        was_known[was_known.clone()] = torch.isfinite(outputs[rows[was_known]]).all(dim=1)
+        fresh = tables.input_id.clone(), tables.output_id.clone()
+        for ids in (tables.input_id, tables.output_id):
+            ids.zero_()
+        # An id is what its item's vector has beyond its content.
+        placed, _ = tables()
+        inputs, outputs = (vectors[rows[was_known]] for vectors in (inputs, outputs))
+        for ids, new in zip((tables.input_id, tables.output_id), fresh, strict=True):
+            ids.copy_(new)
+        tables.input_id[was_known] = inputs - placed[was_known]
+        tables.output_id[was_known] = outputs - inputs

@@ -15,10 +15,11 @@ from recsql.errors import ModelError
 from workers.models.bags import Places, place_batches, recent_bags, sum_bags
 from workers.models.base import FloatArray, IntArray, Model, ModelConfig, Sequences, TrainingData, TrainingOptions
 from workers.models.batching import known_histories
+from workers.models.checkpoint import fingerprint_of
 from workers.models.dropout import Dropout
 from workers.models.item_weights import History
 from workers.models.search import Choice, Range, Search
-from workers.models.training import Task, TrainingConfig, fingerprint_of, seeded, train
+from workers.models.training import Task, TrainingConfig, seeded, train
 from workers.models.validation import ndcg_at_10
 from workers.models.vectors import histories_with_vectors
 

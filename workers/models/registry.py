@@ -1,7 +1,8 @@
 """The models by name, and how a trained one becomes bytes that a table can keep.
 
 An artifact is one safetensors file: the arrays of :meth:`Model.state`, and in its metadata, as JSON, the model's name,
-its configuration, the version of this format and a digest of them all. Nothing in it is ever executed.
+its configuration, the version of this format and a digest of them all. Nothing in it is ever executed. An artifact of
+8 bits holds matrices as whole numbers, each beside the scales of its rows; see :mod:`workers.models.quantised`.
 """
 
 import hashlib
@@ -18,6 +19,7 @@ from recsql.errors import ModelError, NotFoundError
 from workers.models.base import Model
 
 FORMAT_VERSION = 1
+INT8_FORMAT_VERSION = 2
 
 MODELS: dict[str, str] = {
     "als": "workers.models.als:Als",
@@ -50,14 +52,32 @@ def get_model(name: str) -> type[Model]:
 
 def save_artifact(model: Model) -> bytes:
     """Serialise a trained model."""
+    return _pack(FORMAT_VERSION, model.name, model)
+
+
+def save_int8_artifact(model: Model) -> bytes:
+    """Serialise a trained model in 8 bits a number.
+
+    Raises:
+        ModelError: if its score is not an inner product of learned vectors.
+    """
+    from workers.models.inner_product import InnerProductModel
+    from workers.models.quantised import Quantised
+
+    if not isinstance(model, InnerProductModel):
+        raise ModelError(f"{model.name} has no form of 8 bits: only models whose score is an inner product do")
+    return _pack(INT8_FORMAT_VERSION, model.name, Quantised(model))
+
+
+def _pack(version: int, name: str, model: Model) -> bytes:
     arrays = {name: np.ascontiguousarray(array) for name, array in model.state().items()}
-    header: dict[str, Any] = {"format": FORMAT_VERSION, "model": model.name, "config": model.describe()}
+    header: dict[str, Any] = {"format": version, "model": name, "config": model.describe()}
     header["sha256"] = _digest(header, arrays)
     return save(arrays, metadata={"recsql": json.dumps(header)})
 
 
 def load_artifact(blob: bytes) -> Model:
-    """Restore the model that :func:`save_artifact` serialised.
+    """Restore the model that :func:`save_artifact` serialised, or the :class:`Quantised` of :func:`save_int8_artifact`.
 
     Raises:
         ModelError: if the bytes are damaged, of a newer format, or of a model that this release does not have.
@@ -69,9 +89,10 @@ def load_artifact(blob: bytes) -> Model:
         version, claimed = header["format"], header.pop("sha256")
     except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError("this is no model artifact, or it is damaged; train the model again") from error
-    if version != FORMAT_VERSION:
+    if version not in (FORMAT_VERSION, INT8_FORMAT_VERSION):
         raise ModelError(
-            f"the artifact has format {version}, this release reads {FORMAT_VERSION}; upgrade recsql or train again"
+            f"the artifact has format {version}, this release reads {FORMAT_VERSION} and {INT8_FORMAT_VERSION}; "
+            "upgrade recsql or train again"
         )
     if claimed != _digest(header, arrays):
         raise ModelError("the artifact is damaged: its content does not match its digest; train the model again")
@@ -80,8 +101,19 @@ def load_artifact(blob: bytes) -> Model:
         model = model_class(model_class.Config.model_validate(header["config"]))
     except (NotFoundError, ValidationError) as error:
         raise ModelError(f"this release cannot use the artifact: {error}; train the model again") from error
+    if version == INT8_FORMAT_VERSION:
+        model = _quantised(model)
     model.restore(arrays)
     return model
+
+
+def _quantised(model: Model) -> Model:
+    from workers.models.inner_product import InnerProductModel
+    from workers.models.quantised import Quantised
+
+    if not isinstance(model, InnerProductModel):
+        raise ModelError(f"this is no artifact of {model.name}, which has no form of 8 bits; export it again")
+    return Quantised(model)
 
 
 def _digest(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> str:

@@ -146,6 +146,11 @@ class SequenceModel(InnerProductModel):
         "batch_tokens": Choice((1024, 2048, 4096)),
     }
 
+    @property
+    def reach(self) -> int:
+        """The length of a window."""
+        return cast(SequenceConfig, self.config).max_length
+
     def new_loss(self, sequences: Sequences, counts: IntArray) -> SequenceLoss:
         """The loss of the configuration; see :meth:`InnerProductModel.new_loss`."""
         return SequenceLoss(cast(SequenceConfig, self.config), counts)

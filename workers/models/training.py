@@ -6,17 +6,12 @@ checkpoint, from which a training that was killed goes on as if nothing had happ
 computes a share of every batch and all make the same step, the one that a single process would make.
 """
 
-import hashlib
-import json
 import logging
 import math
-import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, Generic, Literal, Protocol, Self, TypeVar
 
 import numpy as np
@@ -27,11 +22,15 @@ from torch.optim.swa_utils import AveragedModel
 
 from recsql.errors import ModelError
 from workers.models.base import ModelConfig, TrainingOptions
+from workers.models.checkpoint import resume, save_checkpoint
+from workers.models.curves import curves
+from workers.models.processes import rank, world_size
 
 _log = logging.getLogger(__name__)
 
 # While training is young, the average reaches back over a quarter of the steps so far.
 _AVERAGE_LAG = 4
+_STEPS_BETWEEN_LOOKS = 50
 
 
 class TrainingConfig(ModelConfig):
@@ -105,30 +104,27 @@ def train(
         with validation, ``seconds``.
 
     Raises:
-        ModelError: the loss is no longer a number. The checkpoint then is of the epoch before.
+        ModelError: the loss is no longer a number; says at which step, of all epochs. The checkpoint then is of the
+            epoch before.
     """
     started = time.perf_counter()
-    state = _State(task.module, config, options)
-    if options.checkpoint is not None and state.resume(options.checkpoint, fingerprint):
+    state = State(task.module, config, options)
+    if options.checkpoint is not None and resume(state, options.checkpoint, fingerprint):
         _log.info("training goes on", extra={"epoch": state.epoch})
-    with _curves(options.curves) as draw:
+    with curves(options) as draw:
         while state.epoch < config.epochs and not state.is_stalled:
             mean_loss = state.run_epoch(task)
-            if not math.isfinite(mean_loss):
-                raise ModelError(
-                    f"training diverged: the loss of epoch {state.epoch} is {mean_loss}; "
-                    f"lower learning_rate (now {config.learning_rate:g}) and train again"
-                )
             measured = {"epochs": float(state.epoch), "loss": mean_loss}
             if task.validate is not None:
                 measured["ndcg@10"] = task.validate(state.averaged.module)
             state.judge(measured)
             draw(state.epoch, measured | {"learning_rate": state.optimizer.param_groups[0]["lr"]})
             told = ", ".join(f"{name} {value:.4f}" for name, value in measured.items() if name != "epochs")
+            options.measured(measured)
             options.progress(state.epoch, config.epochs, told)
             _log.info("epoch trained", extra=measured)
-            if options.checkpoint is not None and _rank() == 0:
-                state.save(options.checkpoint, fingerprint)
+            if options.checkpoint is not None and rank() == 0:
+                save_checkpoint(state, options.checkpoint, fingerprint)
     task.module.load_state_dict(state.kept)
     return task.module, {**state.best, "seconds": time.perf_counter() - started}
 
@@ -141,16 +137,7 @@ def seeded(options: TrainingOptions) -> Iterator[None]:
         yield
 
 
-def fingerprint_of(config: ModelConfig, options: TrainingOptions, arrays: Mapping[str, np.ndarray | None]) -> str:
-    """A digest of everything that decides a training's outcome."""
-    digest = hashlib.sha256(json.dumps([config.model_dump(mode="json"), options.seed], sort_keys=True).encode())
-    for name, array in sorted(arrays.items()):
-        digest.update(f"{name} {None if array is None else (array.dtype.str, array.shape)}".encode())
-        digest.update(b"" if array is None else np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
-
-
-class _State:
+class State:
     """Everything that changes while a module is trained."""
 
     def __init__(self, module: nn.Module, config: TrainingConfig, options: TrainingOptions) -> None:
@@ -171,15 +158,37 @@ class _State:
         return self.epoch - self.best["epochs"] >= self.config.patience and bool(self.kept)
 
     def run_epoch(self, task: Task[B]) -> float:
-        """One pass over the data; the mean loss."""
+        """One pass over the data; the mean loss.
+
+        Raises:
+            ModelError: the loss of a step is no number.
+        """
         self.epoch += 1
         self.module.train()
         total, n_places = torch.zeros((), device=self.device), 0.0
+        bad_step = torch.zeros((), dtype=torch.int64, device=self.device)
         for batch in task.batches(self.rng):
             loss, weight = self._take_step(task, batch)
             total += loss
             n_places += weight
+            bad_step = torch.where(torch.isfinite(loss) | (bad_step > 0), bad_step, self.step)
+            # A look at the value waits for the GPU, so there it is taken now and then.
+            if self.device.type == "cpu" or self.step % _STEPS_BETWEEN_LOOKS == 0:
+                self._check(bad_step, total)
+        self._check(bad_step, total)
         return float(total) / max(n_places, 1e-12)
+
+    def _check(self, bad_step: Tensor, total: Tensor) -> None:
+        """Stop where the loss of a step was no number, or the sum of an epoch's losses no longer is.
+
+        Raises:
+            ModelError: it was not.
+        """
+        if int(bad_step) or not math.isfinite(float(total)):
+            raise ModelError(
+                f"training diverged: the loss of epoch {self.epoch} is {float(total)} at step "
+                f"{int(bad_step) or self.step}; lower learning_rate (now {self.config.learning_rate:g}) and train again"
+            )
 
     def judge(self, measured: dict[str, float]) -> None:
         """Keep the averaged weights if they are the best so far, or if nothing says which are."""
@@ -192,14 +201,14 @@ class _State:
         self.step += 1
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.learning_rate * self._rate()
-        part = batch.share(_rank(), _world_size())
+        part = batch.share(rank(), world_size())
         self.optimizer.zero_grad()
         loss, weight = self._backward(task, part)
         if self.config.adversarial and task.disturbed:
             with self._disturbed(task.disturbed):
                 self._backward(task, part)
         sums = torch.stack([loss.detach(), torch.tensor(weight, device=self.device)])
-        if _world_size() > 1:
+        if world_size() > 1:
             distributed.all_reduce(sums)
             for parameter in self.module.parameters():
                 parameter.grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
@@ -224,7 +233,7 @@ class _State:
     def _disturbed(self, parameters: list[nn.Parameter]) -> Iterator[None]:
         """The parameters moved along their gradient, together by the norm ``adversarial``."""
         gradients = [torch.zeros_like(p) if p.grad is None else p.grad.clone() for p in parameters]
-        if _world_size() > 1:
+        if world_size() > 1:
             for gradient in gradients:
                 distributed.all_reduce(gradient)
         before = [parameter.detach().clone() for parameter in parameters]
@@ -247,77 +256,9 @@ class _State:
     def _average(self, average: Tensor, new: Tensor, n: Tensor | int) -> Tensor:
         return average.lerp(new, 1 - min(self.config.average, float(n) / (float(n) + _AVERAGE_LAG)))
 
-    def save(self, path: Path, fingerprint: str) -> None:
-        """Write the checkpoint, so that a crash while writing leaves the one before."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        content = {
-            "fingerprint": fingerprint,
-            "progress": json.dumps([self.epoch, self.step, self.best, self.rng.bit_generator.state]),
-            "module": self.module.state_dict(),
-            "averaged": self.averaged.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "kept": self.kept,
-            "random": torch.get_rng_state(),
-            "cuda_random": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
-        }
-        fresh = path.with_name(f"{path.name}.new")
-        with fresh.open("wb") as file:
-            torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
-
-    def resume(self, path: Path, fingerprint: str) -> bool:
-        """Go on from a checkpoint, if there is one of this very training; whether there was."""
-        if not path.exists():
-            return False
-        try:
-            content = torch.load(path, map_location=self.device, weights_only=True)
-            if content["fingerprint"] != fingerprint:
-                return False
-            self.epoch, self.step, self.best, random = json.loads(content["progress"])
-            self.module.load_state_dict(content["module"])
-            self.averaged.load_state_dict(content["averaged"])
-            self.optimizer.load_state_dict(content["optimizer"])
-        except (OSError, RuntimeError, KeyError, TypeError, ValueError, UnpicklingError) as error:
-            raise ModelError(f"the checkpoint {path} cannot be read ({error}); delete it and train again") from error
-        self.kept = content["kept"]
-        self.rng.bit_generator.state = random
-        torch.set_rng_state(content["random"].cpu())
-        if content["cuda_random"] is not None:
-            torch.cuda.set_rng_state(content["cuda_random"].cpu(), self.device)
-        return True
-
 
 def _new_optimizer(module: nn.Module, config: TrainingConfig) -> torch.optim.AdamW:
     matrices = [weight for weight in module.parameters() if weight.dim() > 1]
     vectors = [weight for weight in module.parameters() if weight.dim() <= 1]
     groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98), fused=True)
-
-
-def _rank() -> int:
-    return distributed.get_rank() if distributed.is_initialized() else 0
-
-
-def _world_size() -> int:
-    return distributed.get_world_size() if distributed.is_initialized() else 1
-
-
-@contextmanager
-def _curves(folder: Path | None) -> Iterator[Callable[[int, Mapping[str, float]], None]]:
-    """Writes figures of an epoch where a folder is given, by the first process alone."""
-    if folder is None or _rank():
-        yield lambda epoch, figures: None
-        return
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise ModelError("curves need TensorBoard: pip install 'recsql[curves]', or train without them") from error
-    with SummaryWriter(str(folder)) as writer:
-
-        def draw(epoch: int, figures: Mapping[str, float]) -> None:
-            for name, value in figures.items():
-                writer.add_scalar(name, value, epoch)
-
-        yield draw

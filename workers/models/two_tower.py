@@ -95,6 +95,11 @@ class TwoTower(InnerProductModel):
         c = cast(TwoTowerConfig, self.config)
         return place_batches(sequences, c.batch_size, c.targets_per_user, rng)
 
+    @property
+    def reach(self) -> int:
+        """How far back the user tower reads."""
+        return cast(TwoTowerConfig, self.config).history.length
+
     def new_loss(self, sequences: Sequences, counts: IntArray) -> "_Loss":
         """The sampled softmax of events, each predicted from what its user had before it."""
         return _Loss(cast(TwoTowerConfig, self.config), sequences, counts)
