@@ -81,7 +81,7 @@ def test_items_keep_their_vectors_when_the_catalogue_moves(items: str) -> None:
     n_known = np.diff(histories.offsets)
     grown = np.full((len(rows), 4), np.float32(0.5))
     grown[of_former] = content
-    model = new_model("transformer", items=items)
+    model = new_model("transformer", items=items, fresh_epochs=20)
     # The last user is new, and alone: without replay nothing else is learnt, and hardly that at such a rate.
     n_known[-1] = 0
     options = TrainingOptions(start=Start(former.state(), rows, n_known))

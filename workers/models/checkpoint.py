@@ -40,7 +40,8 @@ def save_checkpoint(state: "State", path: Path, fingerprint: str) -> None:
         "random": torch.get_rng_state(),
         "cuda_random": torch.cuda.get_rng_state(state.device) if state.device.type == "cuda" else None,
     }
-    fresh = path.with_name(f"{path.name}.new")
+    # Two databases of one home may have runs of the same number.
+    fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
     with fresh.open("wb") as file:
         torch.save(content, file)
         file.flush()
