@@ -271,7 +271,7 @@ def test_full_softmax_has_the_gradients_of_the_operations_that_it_joins(monkeypa
     found_gradients = torch.autograd.grad(3 * found, (states, outputs))
     logits = (states @ outputs.T).masked_fill(~is_seen, -torch.inf)
     expected = (functional.cross_entropy(logits, targets, reduction="none") * weights).sum()
-    assert float(found) == pytest.approx(float(expected), rel=1e-5)
+    assert found.item() == pytest.approx(expected.item(), rel=1e-5)
     for one, other in zip(found_gradients, torch.autograd.grad(3 * expected, (states, outputs)), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
 
