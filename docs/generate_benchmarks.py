@@ -30,9 +30,17 @@ def _section(report: dict[str, Any]) -> str:
         head = f"{_origins(report['origins'])}; {machine}.\n\n"
     else:
         head = f"`{report['command']}`, {report['date']}, {report['seconds']:,.0f} s, {machine}.\n\n"
+    if report["name"] == "models":
+        # There each method has one, and methods are chosen by it.
+        report = report | {"results": {_of_validation(key): value for key, value in report["results"].items()}}
     is_quality = report["name"] in ("quality", "cf", "models", "auc")
     render_table = _quality if is_quality else _changes if report["name"] == "ablation" else _plain
     return head + render_table(report["results"]) + "\n"
+
+
+def _of_validation(key: str) -> str:
+    """A figure's name as one of its method's columns."""
+    return key.replace(".validation.ndcg@10", ".validation")
 
 
 def _origins(origins: dict[str, dict[str, str]]) -> str:
@@ -60,8 +68,9 @@ def _quality(results: dict[str, float]) -> str:
     """One row a method, the best first; an interval where there is one."""
     metrics = [
         metric
-        for metric in ("ndcg@10", "recall@10", "mrr@10", "map@10", "coverage@10", "novelty@10", "popularity_share@10",
-                       "diversity@10", "auc", "pooled_auc", "new_items.ndcg@10", "epochs", "seconds")
+        for metric in ("validation", "ndcg@10", "recall@10", "mrr@10", "map@10", "coverage@10", "novelty@10",
+                       "popularity_share@10", "diversity@10", "auc", "pooled_auc", "new_items.ndcg@10", "epochs",
+                       "seconds")
         if any(key.endswith(f".{metric}") for key in results)
     ]  # fmt: skip
     if any(key.endswith(".seeds.mean") for key in results):

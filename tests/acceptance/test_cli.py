@@ -74,7 +74,7 @@ def test_command_and_its_options_are_explained(path: tuple[str, ...]) -> None:
     assert unexplained == []
 
 
-@pytest.mark.parametrize("path", LEAVES.keys() - SILENT, ids=" ".join)
+@pytest.mark.parametrize("path", sorted(LEAVES.keys() - SILENT), ids=" ".join)
 def test_command_with_a_result_prints_json(path: tuple[str, ...]) -> None:
     assert "--json" in {option for parameter in LEAVES[path].params for option in parameter.opts}
 

@@ -269,5 +269,5 @@ def test_loss_of_the_studies_is_one_of_our_errors(simulated, monkeypatch):
 
     monkeypatch.setattr(Ease, "learn", lost)
     # Which of the two it is, is for the thread to decide that tells that the trial is alive.
-    with pytest.raises(DatabaseError, match="does not exist|deadlock"):
+    with pytest.raises(DatabaseError, match=r"does not exist|deadlock"):
         tune(simulated, "ease", 1)

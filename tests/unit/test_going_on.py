@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from recsql.errors import ModelError
-from workers.models.base import Sequences, TrainingData, TrainingOptions
+from workers.models.base import Dislikes, Sequences, TrainingData, TrainingOptions
 from workers.models.inner_product import InnerProductModel
 from workers.models.registry import get_model
 from workers.models.start import Start, fresh_windows
@@ -139,3 +139,20 @@ def test_training_that_goes_on_refuses_other_content() -> None:
         new_model("transformer").fit(
             TrainingData(Sequences.from_lists(circle(5)), N_ITEMS, content[:, :3]), TrainingOptions(start=start)
         )
+
+
+def test_windows_keep_what_is_known_of_their_interactions() -> None:
+    dislikes = Dislikes(np.array([1, 4, 8]), np.array([20, 21, 22]), np.array([1, 2, 3], dtype=np.float32))
+    kinds, times = np.arange(12) % 3, np.arange(12) * 10
+    histories = Sequences(np.arange(12), np.array([0, 6, 12]), kinds=kinds, times=times, dislikes=dislikes)
+    found = fresh_windows(histories, np.array([5, 4]), 2, 0, np.random.default_rng(0))
+    # Interactions 3 to 5 of the first user and 9 to 11 of the second. What was turned down after the first user's
+    # interaction 4 stands behind the second of the piece; the others are of before.
+    assert pieces(found) == [[3, 4, 5], [9, 10, 11]]
+    assert found.kinds is not None
+    assert found.kinds.tolist() == [0, 1, 2, 0, 1, 2]
+    assert found.times is not None
+    assert found.times.tolist() == [30, 40, 50, 90, 100, 110]
+    assert found.dislikes is not None
+    assert found.dislikes.places.tolist() == [1]
+    assert found.dislikes.items.tolist() == [21]

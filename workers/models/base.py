@@ -46,6 +46,21 @@ class Dislikes:
     items: IntArray
     weights: FloatArray
 
+    def of_pieces(self, starts: IntArray, lengths: IntArray, origins: IntArray) -> "Dislikes":
+        """What was turned down in some pieces of the interactions, at places of wherever the pieces are put.
+
+        Args:
+            starts: index of each piece's first interaction, shape ``(n_pieces,)``.
+            lengths: how many interactions each has, shape ``(n_pieces,)``.
+            origins: the new place of each one's first interaction, ascending, shape ``(n_pieces,)``.
+        """
+        first, last = (np.searchsorted(self.places, ends) for ends in (starts, starts + lengths))
+        piece = np.repeat(np.arange(len(starts)), last - first)
+        within = np.arange(len(piece)) - np.repeat(np.cumsum(last - first) - (last - first), last - first)
+        chosen = first[piece] + within
+        places = origins[piece] + self.places[chosen] - starts[piece]
+        return Dislikes(places, self.items[chosen], self.weights[chosen])
+
 
 @dataclass(frozen=True)
 class Sequences:

@@ -172,7 +172,8 @@ def _with_targets(
         batch,
         targets=np.where(inside, sequences.items[after], -1),
         weights=None if sequences.weights is None else np.where(inside, sequences.weights[after], 0),
-        dislikes=None if sequences.dislikes is None else _dislikes(sequences.dislikes, starts, batch.lengths),
+        dislikes=sequences.dislikes
+        and sequences.dislikes.of_pieces(starts, batch.lengths, np.arange(len(starts)) * len(places)),
     )
 
 
@@ -181,13 +182,3 @@ def _gaps(sequences: Sequences, rows: IntArray, at: IntArray) -> IntArray:
     assert sequences.times is not None
     gaps = sequences.times[at] - sequences.times[np.maximum(at - 1, 0)]
     return np.where(at > sequences.offsets[rows][:, None], np.maximum(gaps, 0), -1)
-
-
-def _dislikes(dislikes: Dislikes, starts: IntArray, lengths: IntArray) -> Dislikes:
-    """What was turned down in some windows, at places of the padded rows."""
-    first, last = (np.searchsorted(dislikes.places, ends) for ends in (starts, starts + lengths))
-    row = np.repeat(np.arange(len(starts)), last - first)
-    within = np.arange(len(row)) - np.repeat(np.cumsum(last - first) - (last - first), last - first)
-    chosen = first[row] + within
-    places = row * int(lengths.max()) + dislikes.places[chosen] - starts[row]
-    return Dislikes(places, dislikes.items[chosen], dislikes.weights[chosen])

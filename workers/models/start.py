@@ -1,6 +1,6 @@
 """Training that goes on from a former version: what it had learnt, and which events are new to it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -61,5 +61,5 @@ def fresh_windows(
     ends = np.concatenate([ends, drawn + 1])
     offsets = np.concatenate([[0], np.cumsum(ends - begins)])
     places = np.arange(offsets[-1]) - np.repeat(offsets[:-1] - begins, ends - begins)
-    weights = None if sequences.weights is None else sequences.weights[places]
-    return Sequences(sequences.items[places], offsets, weights)
+    dislikes = sequences.dislikes and sequences.dislikes.of_pieces(begins, ends - begins, offsets[:-1])
+    return replace(sequences.pick(places, offsets), dislikes=dislikes)
