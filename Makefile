@@ -19,7 +19,7 @@ demo: install
 	$(BIN)/recsql demo
 
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 check: install
 	$(BIN)/ruff format --check .

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -62,6 +63,23 @@ class Finished(NamedTuple):
     returncode: int
     stdout: str
     stderr: str
+
+
+@pytest.fixture
+def await_unlocked() -> Callable[[psycopg.Connection[Any]], None]:
+    """Function that waits until no other session has an advisory lock: a closed one is gone a moment later."""
+
+    def wait(connection: psycopg.Connection[Any]) -> None:
+        held = (
+            "select count(*) from pg_locks where locktype = 'advisory' and pid <> pg_backend_pid() "
+            "and database = (select oid from pg_database where datname = current_database())"
+        )
+        end = time.monotonic() + 30
+        while connection.execute(held).fetchone() != (0,):
+            assert time.monotonic() < end, "a lock is held by a session that should be gone"
+            time.sleep(0.01)
+
+    return wait
 
 
 @pytest.fixture(scope="session")

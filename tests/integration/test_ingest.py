@@ -118,12 +118,13 @@ def test_clean_entities_takes_the_last_row_of_an_id_that_can_be_used(connection)
     ]
 
 
-def test_load_whose_session_is_gone_has_failed(connection, database, reader):
+def test_load_whose_session_is_gone_has_failed(connection, database, reader, await_unlocked):
     states = "select state from recsql.load order by load_no"
     with connect(database) as other:
         other.execute(ingest.QUERIES["begin_load"], {"source": "csv", "fingerprint": "lost"})
         ingest.load(connection, reader, ingest.LoadOptions(max_rejected=1))
         assert connection.execute(states).fetchall() == [("running",), ("complete",)]
+    await_unlocked(connection)
     ingest.load(connection, reader, ingest.LoadOptions(max_rejected=1, force=True))
     assert connection.execute(states).fetchall() == [("failed",), ("complete",), ("complete",)]
     # Nothing holds a lock of loads that are over.

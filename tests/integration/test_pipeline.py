@@ -157,7 +157,7 @@ def test_publish_is_made_anew_once_validation_has_chosen(simulated):
     assert not Pipeline(simulated, TINY).refresh().is_new
 
 
-def test_run_refuses_a_second_process(simulated, database):
+def test_run_refuses_a_second_process(simulated, database, await_unlocked):
     import psycopg
 
     pipeline = Pipeline(simulated, TINY)
@@ -167,6 +167,7 @@ def test_run_refuses_a_second_process(simulated, database):
         other.execute("select pg_advisory_lock(hashtextextended('recsql.run ' || %s, 0))", (fingerprint,))
         with pytest.raises(PipelineError, match="Another process"):
             pipeline.run("production")
+    await_unlocked(simulated)
     assert pipeline.run("production") == run_no
 
 
