@@ -9,17 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.quality import DATASETS
+from benchmarks.data import DATASETS, model_options, pipeline_on
 from benchmarks.report import Report, make_parser
-from recsql import db, ingest, migrate
 from recsql.cli.output import progress_bars
-from recsql.readers.factory import open_reader
-from workers.commands import embed_backlog, stage_bars
+from workers.commands import stage_bars
 from workers.device import get_device
 from workers.interactions import read_run
 from workers.models.base import TrainingData, TrainingOptions
 from workers.models.registry import get_model
-from workers.pipeline import Pipeline, PipelineConfig
 
 VARIANTS: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
     "transformer": (
@@ -62,15 +59,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--groups", nargs="+", choices=sorted(VARIANTS), default=sorted(VARIANTS))
     options = parser.parse_args()
-    source, config = DATASETS[options.dataset]
     report = Report("ablation", options.dataset, options.protocol, options.seed)
-    url = db.database_url()
-    migrate.upgrade(url)
-    with db.connect(url) as connection, progress_bars() as progress:
-        ingest.load(connection, open_reader(source))
-        bars = stage_bars(progress)
-        embed_backlog(connection, bars)
-        pipeline = Pipeline(connection, PipelineConfig(protocol=options.protocol, **config), bars)
+    with pipeline_on(options.dataset, protocol=options.protocol) as pipeline:
+        connection, bars = pipeline.connection, pipeline.bar
         run = read_run(connection, pipeline.run("validation", until="popularity"))
     data = TrainingData(run.sequences, len(run.item_nos), run.content, run.targets)
     results: dict[str, float] = {}
@@ -80,7 +71,7 @@ def main() -> None:
             name, variants = VARIANTS[group]
             kind, first = get_model(name), np.zeros(0)
             for variant, chosen in variants.items():
-                model_config = kind.Config(**(config.get("models", {}).get(name, {}) | chosen))
+                model_config = kind.Config(**(model_options(options.dataset, name) | chosen))
                 values = np.array(
                     [
                         kind(model_config).fit(

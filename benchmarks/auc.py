@@ -26,9 +26,9 @@ import psycopg
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from benchmarks.data import DATASETS
 from benchmarks.peers import Part as Asked
 from benchmarks.peers import Scorer, measure, read_part
-from benchmarks.quality import DATASETS
 from benchmarks.report import Report, make_parser
 from recsql import db, ingest, migrate
 from recsql.cli.output import progress_bars

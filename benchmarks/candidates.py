@@ -17,7 +17,7 @@ import numpy as np
 import psycopg
 
 from benchmarks.candidates_numpy import DenseSources
-from benchmarks.quality import DATASETS
+from benchmarks.data import DATASETS
 from benchmarks.report import Report, make_parser
 from benchmarks.similarity import IN_WORKER
 from recsql import db, ingest, migrate

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import psycopg
 
+from benchmarks.data import DATASETS
 from benchmarks.peers import PEERS, measure_peers
-from benchmarks.quality import DATASETS
 from benchmarks.report import Report, make_parser
 from recsql import db, ingest, migrate
 from recsql.cli.output import progress_bars

@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg
 
-from benchmarks.quality import DATASETS
+from benchmarks.data import DATASETS
 from benchmarks.report import Report, make_parser
 from recsql import db, ingest, migrate
 from recsql.cli.output import progress_bars

@@ -15,14 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.data import DATASETS, model_options, pipeline_on
 from benchmarks.models import scorer_of
 from benchmarks.peers import Part, measure, read_part
-from benchmarks.quality import DATASETS
 from benchmarks.report import Report, make_parser
-from recsql import db, ingest, migrate
-from recsql.cli.output import progress_bars
-from recsql.readers.factory import open_reader
-from workers.commands import embed_backlog, stage_bars
 from workers.device import get_device
 from workers.evaluate import interval
 from workers.interactions import RunData, read_run
@@ -30,7 +26,6 @@ from workers.models.base import Model, Sequences, TrainingData, TrainingOptions
 from workers.models.inner_product import InnerProductModel
 from workers.models.registry import get_model
 from workers.models.start import Start
-from workers.pipeline import Pipeline, PipelineConfig
 
 TIMES = """
     select extract(epoch from at)::double precision from recsql.interaction
@@ -51,20 +46,14 @@ def main() -> None:
     parser.add_argument("--replay", type=float, nargs="+", default=[], help="replay to compare on validation")
     parser.add_argument("--only-validation", action="store_true", help="leave the test part unread")
     options = parser.parse_args()
-    source, config = DATASETS[options.dataset]
     report = Report("incremental", options.dataset, options.protocol, options.seed)
     kind = get_model(options.model)
     if not issubclass(kind, InnerProductModel):
         parser.error(f"{options.model} does not go on from a former version")
-    chosen = config.get("models", {}).get(options.model, {}) | options.options
-    url = db.database_url()
-    migrate.upgrade(url)
+    chosen = model_options(options.dataset, options.model) | options.options
     results: dict[str, float] = {"share": options.share}
-    with db.connect(url) as connection, progress_bars() as progress:
-        ingest.load(connection, open_reader(source))
-        bars = stage_bars(progress)
-        embed_backlog(connection, bars)
-        pipeline = Pipeline(connection, PipelineConfig(protocol=options.protocol, **config), bars)
+    with pipeline_on(options.dataset, protocol=options.protocol) as pipeline:
+        connection, bars = pipeline.connection, pipeline.bar
         for part in ("validation",) if options.only_validation else ("validation", "test"):
             run_no = pipeline.run(part, until="popularity")
             times = np.array(connection.execute(TIMES, (run_no,)).fetchall())[:, 0]

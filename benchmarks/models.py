@@ -19,19 +19,16 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.data import DATASETS, model_options, pipeline_on
 from benchmarks.peers import Part, Scorer, measure, read_part
-from benchmarks.quality import DATASETS
 from benchmarks.report import Report, make_parser
-from recsql import db, ingest, migrate
 from recsql.cli.output import progress_bars
-from recsql.readers.factory import open_reader
-from workers.commands import embed_backlog, stage_bars
+from workers.commands import stage_bars
 from workers.device import get_device
 from workers.evaluate import interval
 from workers.interactions import RunData, read_run
 from workers.models.base import Model, TrainingData, TrainingOptions
 from workers.models.registry import MODELS, get_model
-from workers.pipeline import Pipeline, PipelineConfig
 
 K = 10
 
@@ -47,19 +44,13 @@ def main() -> None:
     parser.add_argument("--label", help="of the report's file, so that variants do not replace each other")
     parser.add_argument("--only-validation", action="store_true", help="leave the test part unread")
     options = parser.parse_args()
-    source, config = DATASETS[options.dataset]
     label = options.dataset if options.label is None else f"{options.dataset}-{options.label}"
     report = Report("models", label, options.protocol, options.seed)
-    url = db.database_url()
-    migrate.upgrade(url)
     before = report.saved() if options.save else {}
     results: dict[str, float] = before.get("results", {})
     origins: dict[str, dict[str, str]] = before.get("origins", {})
-    with db.connect(url) as connection, progress_bars() as progress:
-        ingest.load(connection, open_reader(source))
-        bars = stage_bars(progress)
-        embed_backlog(connection, bars)
-        pipeline = Pipeline(connection, PipelineConfig(protocol=options.protocol, **config), bars)
+    with pipeline_on(options.dataset, protocol=options.protocol) as pipeline:
+        connection, bars = pipeline.connection, pipeline.bar
         validation_no, test_no = (pipeline.run(part, until="popularity") for part in ("validation", "test"))
         split = Split(
             read_run(connection, validation_no),
@@ -70,7 +61,7 @@ def main() -> None:
     with progress_bars() as progress:
         bars = stage_bars(progress)
         for name in options.models:
-            chosen = config.get("models", {}).get(name, {}) | options.options.get(name, {})
+            chosen = model_options(options.dataset, name) | options.options.get(name, {})
             kind, seeds = get_model(name), range(options.seed, options.seed + options.seeds)
             told = [TrainingOptions(seed, get_device(), bars(f"{name}, seed {seed}")) for seed in seeds]
             found = split.choose(kind, chosen, told[0])

@@ -11,19 +11,14 @@ from statistics import median
 
 import numpy as np
 
+from benchmarks.data import DATASETS, model_options, pipeline_on
 from benchmarks.models import scorer_of
 from benchmarks.peers import measure, read_part
-from benchmarks.quality import DATASETS
 from benchmarks.report import Report, make_parser
-from recsql import db, ingest, migrate
-from recsql.cli.output import progress_bars
-from recsql.readers.factory import open_reader
-from workers.commands import embed_backlog, stage_bars
 from workers.evaluate import interval
 from workers.interactions import read_run
 from workers.models.base import TrainingData, TrainingOptions
 from workers.models.registry import get_model, load_artifact, save_artifact, save_int8_artifact
-from workers.pipeline import Pipeline, PipelineConfig
 
 K = 10
 
@@ -39,23 +34,17 @@ def main() -> None:
     parser.add_argument("--candidates", type=int, default=500)
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
-    source, config = DATASETS[options.dataset]
     report = Report("quantisation", options.dataset, options.protocol, options.seed)
-    url = db.database_url()
-    migrate.upgrade(url)
     results: dict[str, float] = {}
-    with db.connect(url) as connection, progress_bars() as progress:
-        ingest.load(connection, open_reader(source))
-        bars = stage_bars(progress)
-        embed_backlog(connection, bars)
-        pipeline = Pipeline(connection, PipelineConfig(protocol=options.protocol, **config), bars)
+    with pipeline_on(options.dataset, protocol=options.protocol) as pipeline:
+        connection, bars = pipeline.connection, pipeline.bar
         run_no = pipeline.run("validation", until="popularity")
         data, part = read_run(connection, run_no), read_part(connection, run_no)
     n_items = len(data.item_nos)
     items = np.random.default_rng(options.seed).integers(0, n_items, (data.sequences.n_users, options.candidates))
     for name in options.models:
         kind = get_model(name)
-        chosen = config.get("models", {}).get(name, {}) | options.options.get(name, {})
+        chosen = model_options(options.dataset, name) | options.options.get(name, {})
         chosen |= {} if options.epochs is None else {"epochs": options.epochs}
         model = kind(kind.Config(**chosen))
         model.fit(

@@ -13,7 +13,7 @@ from statistics import median
 
 import numpy as np
 
-from benchmarks.quality import DATASETS
+from benchmarks.data import DATASETS
 from benchmarks.report import Report, make_parser
 from recsql import db, ingest, migrate
 from recsql.cli.output import progress_bars

@@ -18,7 +18,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 from scipy.sparse import csr_matrix
 
-from benchmarks.quality import DATASETS
+from benchmarks.data import DATASETS
 from benchmarks.report import Report, make_parser
 from recsql import db, ingest, migrate
 from recsql.cli.output import progress_bars

@@ -18,17 +18,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.quality import DATASETS
+from benchmarks.data import DATASETS, model_options, pipeline_on
 from benchmarks.report import Report, make_parser
-from recsql import db, ingest, migrate
 from recsql.cli.output import progress_bars
-from recsql.readers.factory import open_reader
-from workers.commands import embed_backlog, stage_bars
+from workers.commands import stage_bars
 from workers.device import get_device
 from workers.interactions import RunData, read_run
 from workers.models.base import TrainingData, TrainingOptions
 from workers.models.transformer import Transformer, TransformerConfig
-from workers.pipeline import Pipeline, PipelineConfig
 
 PEER = Path(__file__).with_name("rectools_peer.py")
 
@@ -43,17 +40,10 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=0.95, help="of our final NDCG@10")
     parser.add_argument("--limit", type=float, default=3.0, help="multiple of our time that the peer is given")
     options = parser.parse_args()
-    source, config = DATASETS[options.dataset]
     report = Report("training", options.dataset, "loo", options.seed)
-    url = db.database_url()
-    migrate.upgrade(url)
-    with db.connect(url) as connection, progress_bars() as progress:
-        ingest.load(connection, open_reader(source))
-        bars = stage_bars(progress)
-        embed_backlog(connection, bars)
-        pipeline = Pipeline(connection, PipelineConfig(protocol="loo", **config), bars)
-        data = read_run(connection, pipeline.run("validation", until="popularity"))
-    chosen = config.get("models", {}).get("transformer", {})
+    with pipeline_on(options.dataset, protocol="loo") as pipeline:
+        data = read_run(pipeline.connection, pipeline.run("validation", until="popularity"))
+    chosen = model_options(options.dataset, "transformer")
     with tempfile.TemporaryDirectory() as folder:
         peer = None if options.peer_python is None else PeerProcess(options.peer_python, Path(folder), data)
         with progress_bars() as progress:

@@ -8,7 +8,7 @@ from torch.nn import functional
 class Dropout(nn.Module):
     """As :class:`torch.nn.Dropout`, with one random byte an element in place of one random number on a CPU.
 
-    There torch draws them one by one on a single thread, a tenth of a training. The probability is rounded to the
+    There torch draws them one by one on a single thread, which shows in a training. The probability is rounded to the
     nearest 1/256, and what is kept is scaled by the rounded one, so the mean is right.
 
     Args:

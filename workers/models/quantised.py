@@ -62,7 +62,7 @@ class Quantised(Model):
 
     Item vectors are those of :func:`dequantise`. Linear and recurrent layers multiply in 8 bits, with inputs that are
     rounded by the largest of a batch, so a user's vector depends a little on whom it is computed with. On the CPU
-    alone, and slower than floats where layers are small: it is the artifact's size that is saved.
+    alone. It is the size that is saved, hardly any time where layers are small (``benchmarks.quantisation``).
 
     Args:
         model: trained, or with fresh weights to be restored.
