@@ -14,11 +14,18 @@ every held-out item with every negative across users, as the area under one ROC 
 of different users can be compared; users of whom the run knows nothing are left out. ``MODEL.ndcg@10`` and
 ``MODEL.recall@10`` rank the whole catalogue, as ``benchmarks.quality`` and ``benchmarks.cf`` do.
 
-Models learn from behaviour alone: content vectors are not given to them.
+Models learn from behaviour alone: content vectors are not given to them. With ``--recbole-python``, an interpreter that
+has RecBole (``benchmarks/recbole_peer.py`` says how to make it), its NeuMF is trained likewise, in the settings and for
+the epochs that :mod:`benchmarks.neural_peers` would choose.
+
+With ``--save`` each model is written once it is measured; the figures of models that are not measured stay, each with
+the command that they came from.
 """
 
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,9 +34,10 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from benchmarks.data import DATASETS
+from benchmarks.neural_peers import NEURAL_PEERS, Trained
 from benchmarks.peers import Part as Asked
 from benchmarks.peers import Scorer, measure, read_part
-from benchmarks.report import Report, make_parser
+from benchmarks.report import Collected, Report, make_parser
 from recsql import db, ingest, migrate
 from recsql.cli.output import progress_bars
 from recsql.readers.factory import open_reader
@@ -44,6 +52,7 @@ from workers.run import Part, Run
 
 MODELS = ("neumf", "two_tower", "als", "bpr")
 POPULARITY = "popularity"
+RECBOLE = "recbole-neumf"
 
 Bar = Callable[[str], Callable[[int, int, str], None]]
 
@@ -54,9 +63,10 @@ def main() -> None:
     parser.add_argument("--dataset", choices=DATASETS, default="ml-100k")
     parser.add_argument("--protocol", choices=("loo", "global"), default="loo")
     parser.add_argument("--models", nargs="*", choices=MODELS, default=list(MODELS), help="all by default")
+    parser.add_argument("--recbole-python", type=Path, help="interpreter that has RecBole, to measure its NeuMF")
     options = parser.parse_args()
     source, config = DATASETS[options.dataset]
-    report = Report("auc", options.dataset, options.protocol, options.seed)
+    collected = Collected(Report("auc", options.dataset, options.protocol, options.seed), options.save)
     url = db.database_url()
     migrate.upgrade(url)
     with db.connect(url) as connection, progress_bars() as progress:
@@ -66,13 +76,16 @@ def main() -> None:
         parts: tuple[Part, Part] = ("validation", "test")
         validation, test = (_read(connection, pipeline, part) for part in parts)
         pairs = draw_pairs(*test, options.seed)
-        results: dict[str, float] = {"pairs": len(pairs.positives)}
         for name in options.models:
-            results |= _measure_model(name, validation, test, pairs, options.seed, config.get("models", {}), bars)
-        results |= _figures(POPULARITY, _popularity(test[0]), test[1], pairs, options.seed)
+            configured = config.get("models", {}).get(name, {})
+            collected.add(name, _measure_model(name, validation, test, pairs, options.seed, configured, bars))
+        if options.recbole_python is not None:
+            collected.add(
+                RECBOLE, _measure_recbole(options.recbole_python, validation, test, pairs, options.seed, bars)
+            )
         ndcg = measure(validation[1], _popularity(validation[0]))[:, 0].mean()
-        results[f"{POPULARITY}.validation.ndcg@10"] = float(ndcg)
-    report.publish(results, options.save)
+        of_popularity = _figures(_popularity(test[0]), test[1], pairs, options.seed)
+        collected.add(POPULARITY, {"validation.ndcg@10": float(ndcg)} | of_popularity)
 
 
 def _read(connection: psycopg.Connection[Any], pipeline: Pipeline, part: Part) -> tuple[RunData, Asked]:
@@ -147,11 +160,11 @@ def _measure_model(
     test: tuple[RunData, Asked],
     pairs: Pairs,
     seed: int,
-    configured: dict[str, dict[str, Any]],
+    settings: dict[str, Any],
     bars: Bar,
 ) -> dict[str, float]:
     """Figures of a model whose epochs validation chose."""
-    kind, settings = get_model(name), configured.get(name, {})
+    kind = get_model(name)
     chooser, (known, asked) = kind(kind.Config(**settings)), validation
     # By ``global``, too, the next item chooses the epochs, as in the pipeline.
     chosen = chooser.fit(
@@ -165,11 +178,27 @@ def _measure_model(
         TrainingOptions(seed, get_device(), bars(f"test: {name}")),
     )
     return {
-        f"{name}.epochs": chosen["epochs"],
-        f"{name}.validation.ndcg@10": float(ndcg),
-        f"{name}.seconds": measured["seconds"],
-        **_figures(name, _scorer(model.score, known), asked, pairs, seed),
+        "epochs": chosen["epochs"],
+        "validation.ndcg@10": float(ndcg),
+        "seconds": measured["seconds"],
+        **_figures(_scorer(model.score, known), asked, pairs, seed),
     }
+
+
+def _measure_recbole(
+    python: Path,
+    validation: tuple[RunData, Asked],
+    test: tuple[RunData, Asked],
+    pairs: Pairs,
+    seed: int,
+    bars: Bar,
+) -> dict[str, float]:
+    """Figures of RecBole's NeuMF, whose settings and epochs validation chose."""
+    with tempfile.TemporaryDirectory() as folder:
+        trained = Trained(NEURAL_PEERS[RECBOLE], python, Path(folder), seed)
+        found = trained.choose(*validation, {}, 10, bars(f"validation: {RECBOLE}"))
+        scorer = trained.scorer(test[0], bars(f"test: {RECBOLE}"))
+        return found | _figures(scorer, test[1], pairs, seed)
 
 
 def _scorer(score: Callable[[Any, Any], NDArray[np.float32]], data: RunData) -> Scorer:
@@ -186,7 +215,7 @@ def _popularity(data: RunData) -> Scorer:
     return lambda users: np.tile(counts, (len(users), 1))
 
 
-def _figures(name: str, scorer: Scorer, asked: Asked, pairs: Pairs, seed: int) -> dict[str, float]:
+def _figures(scorer: Scorer, asked: Asked, pairs: Pairs, seed: int) -> dict[str, float]:
     """AUC by user and across users, NDCG@10 and recall@10 on the test run, with intervals."""
     positives, negatives = (np.full(len(pairs.users), -np.inf) for _ in range(2))
     for begin in range(0, asked.seen.shape[0], 500):
@@ -202,11 +231,11 @@ def _figures(name: str, scorer: Scorer, asked: Asked, pairs: Pairs, seed: int) -
         "ndcg@10": ranking[:, 0],
         "recall@10": ranking[:, 1],
     }
-    found = {f"{name}.pooled_auc": pooled_auc(positives, negatives)}
+    found = {"pairs": float(len(pairs.users)), "pooled_auc": pooled_auc(positives, negatives)}
     for metric, values in by_user.items():
         value, lo, hi, _ = interval(values, seed)
         ends = (("", value), (".lo", lo), (".hi", hi))
-        found |= {f"{name}.{metric}{end}": figure for end, figure in ends if figure is not None}
+        found |= {f"{metric}{end}": figure for end, figure in ends if figure is not None}
     return found
 
 

@@ -15,13 +15,13 @@ the command that they came from.
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from benchmarks.data import DATASETS, model_options, pipeline_on
 from benchmarks.peers import Part, Scorer, measure, read_part
-from benchmarks.report import Report, make_parser
+from benchmarks.report import Collected, Report, make_parser
 from recsql.cli.output import progress_bars
 from workers.commands import stage_bars
 from workers.device import get_device
@@ -29,6 +29,7 @@ from workers.evaluate import interval
 from workers.interactions import RunData, read_run
 from workers.models.base import Model, TrainingData, TrainingOptions
 from workers.models.registry import MODELS, get_model
+from workers.pipeline import Pipeline
 
 K = 10
 
@@ -46,18 +47,9 @@ def main() -> None:
     options = parser.parse_args()
     label = options.dataset if options.label is None else f"{options.dataset}-{options.label}"
     report = Report("models", label, options.protocol, options.seed)
-    before = report.saved() if options.save else {}
-    results: dict[str, float] = before.get("results", {})
-    origins: dict[str, dict[str, str]] = before.get("origins", {})
+    collected = Collected(report, options.save)
     with pipeline_on(options.dataset, protocol=options.protocol) as pipeline:
-        connection, bars = pipeline.connection, pipeline.bar
-        validation_no, test_no = (pipeline.run(part, until="popularity") for part in ("validation", "test"))
-        split = Split(
-            read_run(connection, validation_no),
-            read_run(connection, test_no),
-            read_part(connection, validation_no),
-            read_part(connection, test_no),
-        )
+        split = Split.read(pipeline)
     with progress_bars() as progress:
         bars = stage_bars(progress)
         for name in options.models:
@@ -72,10 +64,7 @@ def main() -> None:
                 if len(seeds) > 1:
                     values = [one[f"ndcg@{K}"] for one in of_seeds]
                     found |= {"seeds.mean": float(np.mean(values)), "seeds.range": float(np.ptp(values))}
-            results = {figure: value for figure, value in results.items() if not figure.startswith(f"{name}.")}
-            results |= {f"{name}.{figure}": value for figure, value in found.items()}
-            origins[name] = report.origin()
-            report.publish(results, options.save, origins=origins)
+            collected.add(name, found)
 
 
 @dataclass(frozen=True)
@@ -94,6 +83,17 @@ class Split:
     asked_of_validation: Part
     asked_of_test: Part
 
+    @classmethod
+    def read(cls, pipeline: Pipeline) -> Self:
+        """Make a pipeline's two offline runs, or find them, and read them."""
+        validation_no, test_no = (pipeline.run(part, until="popularity") for part in ("validation", "test"))
+        return cls(
+            read_run(pipeline.connection, validation_no),
+            read_run(pipeline.connection, test_no),
+            read_part(pipeline.connection, validation_no),
+            read_part(pipeline.connection, test_no),
+        )
+
     def choose(self, kind: type[Model], chosen: dict[str, Any], told: TrainingOptions) -> dict[str, float]:
         """The best number of epochs on the validation run, by what users turned to next, and what it gives there."""
         model = kind(kind.Config(**chosen))
@@ -105,14 +105,7 @@ class Split:
         """Figures on the test run of one model under one seed."""
         model = kind(kind.Config(**chosen))
         self._fit(model, self.test, None, told)
-        scorer = scorer_of(model, self.test)
-        values = measure(self.asked_of_test, scorer)
-        results = _with_intervals(values, "", told.seed)
-        return (
-            results
-            | _beyond_accuracy(self.asked_of_test, scorer)
-            | _of_new_items(self.asked_of_test, scorer, told.seed)
-        )
+        return figures(self.asked_of_test, scorer_of(model, self.test), told.seed)
 
     @staticmethod
     def _fit(model: Model, data: RunData, targets: Any, told: TrainingOptions) -> dict[str, float]:
@@ -131,6 +124,12 @@ def scorer_of(model: Model, data: RunData) -> Scorer:
         return model.score(asked, np.broadcast_to(everything, (len(rows), len(everything))))
 
     return score
+
+
+def figures(part: Part, scorer: Scorer, seed: int) -> dict[str, float]:
+    """Quality, coverage, novelty and, where they apply, figures of new items; the seed resamples users."""
+    results = _with_intervals(measure(part, scorer), "", seed)
+    return results | _beyond_accuracy(part, scorer) | _of_new_items(part, scorer, seed)
 
 
 def _beyond_accuracy(part: Part, scorer: Scorer) -> dict[str, float]:

@@ -16,11 +16,11 @@ import psycopg
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from benchmarks.peer_data import K, quality
 from recsql.errors import ConfigurationError
 from workers.evaluate import interval
 from workers.interactions import RunData, read_run
 
-K = 10
 RELEVANT = "select user_no, item_no from recsql.relevant_event(%s::integer) order by user_no"
 _USERS_AT_ONCE = 500
 
@@ -127,25 +127,17 @@ def read_part(connection: psycopg.Connection[Any], run_no: int) -> Part:
 
 def measure(part: Part, scorer: Scorer) -> NDArray[np.float64]:
     """NDCG@10 and recall@10 of each user who has relevant items, shape ``(n_users, 2)``, those without history last."""
-    discounts = 1 / np.log2(np.arange(2, K + 2))
     found = np.zeros((len(part.asked) + part.n_new, 2))
     for start in range(0, part.seen.shape[0], _USERS_AT_ONCE):
         users = range(start, min(start + _USERS_AT_ONCE, part.seen.shape[0]))
         inside = np.flatnonzero((part.asked >= users.start) & (part.asked < users.stop))
         if not len(inside):
             continue
-        scores = np.nan_to_num(scorer(users), nan=-np.inf, posinf=np.inf, neginf=-np.inf)
+        scores = scorer(users)
         for place in inside:
-            user, relevant = part.asked[place], part.relevant[place]
-            row = scores[user - users.start].copy()
-            row[part.seen.indices[part.seen.indptr[user] : part.seen.indptr[user + 1]]] = -np.inf
-            is_relevant = np.zeros(len(row), dtype=bool)
-            is_relevant[relevant] = True
-            # Of equal scores the irrelevant item comes first; what has no score is not ranked.
-            best = np.lexsort((is_relevant, -row))[:K]
-            is_hit = is_relevant[best] & np.isfinite(row[best])
-            ideal = discounts[: min(len(relevant), K)].sum()
-            found[place] = discounts[: len(best)][is_hit].sum() / ideal, is_hit.sum() / len(relevant)
+            user = part.asked[place]
+            had = part.seen.indices[part.seen.indptr[user] : part.seen.indptr[user + 1]]
+            found[place] = quality(scores[user - users.start], had, part.relevant[place])
     return found
 
 

@@ -5,22 +5,26 @@ RecTools wants other releases of numpy than we do, so it lives in an environment
     python3 -m venv .venv-rectools
     .venv-rectools/bin/pip install torch==2.13.0 'rectools[torch]'
 
-``python rectools_peer.py DATA.npz OPTIONS`` prints one JSON object a line after each epoch, ``epoch``, ``seconds`` (of
-training alone), ``tokens`` (places with a target, padding not counted) and ``ndcg@10`` where DATA has targets, and with
-``--vectors`` writes user and item vectors, whose inner product is the score, at the end. :mod:`benchmarks.training` and
-:mod:`benchmarks.models` call it.
+``python rectools_peer.py DATA.npz OPTIONS`` reads a :class:`peer_data.PeerData` and prints one JSON object a line
+after each epoch: ``epoch``, ``seconds`` (of training alone), ``tokens`` (places with a target, padding not counted)
+and, where DATA has held-out items, ``ndcg@10``. With ``--scores`` it writes the scores of the last epoch, float32
+``(n_users, n_items)``, NaN for an item that nobody had. :mod:`benchmarks.training` and :mod:`benchmarks.neural_peers`
+call it.
 """
 
 import argparse
 import json
 import time
 import warnings
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytorch_lightning as lightning
 import torch
+from peer_data import PeerData
 from rectools.dataset import Dataset
 from rectools.models import SASRecModel
 from rectools.models.nn.transformers.ligr import LiGRLayers
@@ -29,7 +33,7 @@ from rectools.models.nn.transformers.ligr import LiGRLayers
 def main() -> None:
     """Train and report."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("data", help="npz with items, offsets, n_items, and targets or none")
+    parser.add_argument("data", type=Path, help="npz of a PeerData")
     parser.add_argument("--model", choices=("sasrec", "esasrec"), default="sasrec")
     parser.add_argument("--dim", type=int, default=64)
     parser.add_argument("--layers", type=int, default=2)
@@ -45,7 +49,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="batches of an epoch; all when left out")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int)
-    parser.add_argument("--vectors", help="npz to write user and item vectors to")
+    parser.add_argument("--scores", type=Path, help="npy to write the scores to")
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
@@ -59,18 +63,16 @@ class Peer:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
-        data = np.load(options.data)
-        self.items, self.offsets, self.n_items = data["items"], data["offsets"], int(data["n_items"])
-        self.targets = data.get("targets")
-        lengths = np.diff(self.offsets)
+        self.data = data = PeerData.load(options.data)
+        lengths = np.diff(data.offsets)
         self.tokens = int(np.minimum(np.maximum(lengths - 1, 0), options.max_length).sum())
         frame = pd.DataFrame(
             {
-                "user_id": np.repeat(np.arange(len(lengths)), lengths),
-                "item_id": self.items,
+                "user_id": np.repeat(np.arange(data.n_users), lengths),
+                "item_id": data.items,
                 "weight": 1,
                 # The order is all that is read.
-                "datetime": pd.Timestamp("2000-01-01") + pd.to_timedelta(np.arange(len(self.items)), unit="s"),
+                "datetime": pd.Timestamp("2000-01-01") + pd.to_timedelta(np.arange(len(data.items)), unit="s"),
             }
         )
         self.dataset = Dataset.construct(frame)
@@ -90,7 +92,12 @@ class Peer:
         """What makes eSASRec of SASRec, as its authors give it."""
         if self.options.model == "sasrec":
             return {"loss": "softmax"}
-        return {"loss": "sampled_softmax", "n_negatives": 256, "transformer_layers_type": LiGRLayers}
+        return {
+            "loss": "sampled_softmax",
+            "n_negatives": 256,
+            "transformer_layers_type": LiGRLayers,
+            "use_key_padding_mask": True,
+        }
 
     def trainer(self) -> lightning.Trainer:
         """A trainer that reports each epoch."""
@@ -106,37 +113,26 @@ class Peer:
         )
 
     def train(self) -> None:
-        """Train to the end, and write the vectors if asked."""
+        """Train to the end, and write the scores if asked."""
         self.model.fit(self.dataset)
-        if self.options.vectors:
-            users, items = self.vectors()
-            np.savez(self.options.vectors, users=users, items=items)
+        if self.options.scores:
+            everybody = np.arange(self.data.n_users)
+            np.save(self.options.scores, self.scorer()(everybody))
 
-    def vectors(self) -> tuple[np.ndarray, np.ndarray]:
-        """User vectors, shape ``(n_users, dim)``, and item vectors, shape ``(n_items, dim)``, NaN where unknown."""
+    def scorer(self) -> Callable[[np.ndarray], np.ndarray]:
+        """A function from user rows to the scores of all items, shape ``(len(rows), n_items)``, NaN where unknown."""
         preparator, module = self.model.data_preparator, self.model.lightning_model
-        everybody = np.arange(len(self.offsets) - 1)
-        loader = preparator.get_dataloader_recommend(preparator.transform_dataset_u2i(self.dataset, everybody), 256)
-        users, items = module._get_user_item_embeddings(loader, None)
+        known = preparator.transform_dataset_u2i(self.dataset, np.arange(self.data.n_users))
+        users, items = module._get_user_item_embeddings(preparator.get_dataloader_recommend(known, 256), None)
         module.train()
-        placed = np.full((self.n_items, items.shape[1]), np.nan, dtype=np.float32)
+        placed = np.full((self.data.n_items, items.shape[1]), np.nan, dtype=np.float32)
         for row, external in enumerate(preparator.item_id_map.external_ids):
+            # Special tokens, padding among them, are named by a string.
             if not isinstance(external, str):
                 placed[external] = items[row].detach().cpu().numpy()
-        return users.numpy(), placed
-
-    def ndcg(self) -> float:
-        """Mean NDCG@10 of the targets among the whole catalogue less what each has had; ties count against."""
-        users, items = self.vectors()
-        gains = []
-        for user in np.flatnonzero(self.targets >= 0):
-            scores = np.nan_to_num(items @ users[user], nan=-np.inf)
-            wanted = scores[self.targets[user]]
-            scores[self.items[self.offsets[user] : self.offsets[user + 1]]] = -np.inf
-            scores[self.targets[user]] = wanted
-            rank = int((scores >= wanted).sum())
-            gains.append(1 / np.log2(rank + 1) if rank <= 10 and np.isfinite(wanted) else 0.0)
-        return float(np.mean(gains))
+        of_users = np.full((self.data.n_users, users.shape[1]), np.nan, dtype=np.float32)
+        of_users[known.user_id_map.external_ids] = users.numpy()
+        return lambda rows: of_users[rows] @ placed.T
 
 
 class Clock(lightning.Callback):
@@ -164,8 +160,8 @@ class Clock(lightning.Callback):
         options, peer = self.peer.options, self.peer
         share = 1.0 if not options.steps else options.steps / len(trainer.train_dataloader)
         told: dict[str, float] = {"epoch": self.epoch, "seconds": self.seconds, "tokens": peer.tokens * min(1.0, share)}
-        if peer.targets is not None and not options.steps:
-            told["ndcg@10"] = peer.ndcg()
+        if len(peer.data.relevant) and not options.steps:
+            told["ndcg@10"] = peer.data.ndcg(peer.scorer())
             self.best = max(self.best, (told["ndcg@10"], self.epoch))
             stalled = self.epoch - self.best[1] >= options.patience
             trainer.should_stop = stalled or self.best[0] >= options.until

@@ -75,3 +75,31 @@ class Report:
     def _write(self, report: dict[str, Any]) -> None:
         self._path.parent.mkdir(exist_ok=True)
         self._path.write_text(json.dumps(report, indent=2, sort_keys=True) + "\n")
+
+
+class Collected:
+    """Figures of several methods, published whenever one more is measured; each has the command that it came from.
+
+    What former calls saved of other methods stays, where the report is saved.
+
+    Args:
+        report: to publish.
+        save: whether it is saved.
+    """
+
+    def __init__(self, report: Report, save: bool) -> None:
+        self._report, self._save = report, save
+        before = report.saved() if save else {}
+        self._origins: dict[str, dict[str, str]] = before.get("origins", {})
+        # A name has no dot; figures that nobody knows the origin of do not stay.
+        found = before.get("results", {})
+        self._results: dict[str, float] = {
+            key: value for key, value in found.items() if key.partition(".")[0] in self._origins
+        }
+
+    def add(self, name: str, found: dict[str, float]) -> None:
+        """Put a method's figures, named without it, in the place of its former ones, and publish."""
+        kept = {figure: value for figure, value in self._results.items() if not figure.startswith(f"{name}.")}
+        self._results = kept | {f"{name}.{figure}": value for figure, value in found.items()}
+        self._origins[name] = self._report.origin()
+        self._report.publish(self._results, self._save, origins=self._origins)

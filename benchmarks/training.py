@@ -6,9 +6,6 @@ ours with the time that validation takes, the peer's without. The peer, which li
 :mod:`benchmarks.rectools_peer`), ends when it is there or after ``--limit`` times our time.
 """
 
-import json
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -19,6 +16,8 @@ import numpy as np
 import torch
 
 from benchmarks.data import DATASETS, model_options, pipeline_on
+from benchmarks.peer_process import PeerProcess, peer_data
+from benchmarks.peers import read_part
 from benchmarks.report import Report, make_parser
 from recsql.cli.output import progress_bars
 from workers.commands import stage_bars
@@ -26,8 +25,6 @@ from workers.device import get_device
 from workers.interactions import RunData, read_run
 from workers.models.base import TrainingData, TrainingOptions
 from workers.models.transformer import Transformer, TransformerConfig
-
-PEER = Path(__file__).with_name("rectools_peer.py")
 
 
 def main() -> None:
@@ -42,10 +39,14 @@ def main() -> None:
     options = parser.parse_args()
     report = Report("training", options.dataset, "loo", options.seed)
     with pipeline_on(options.dataset, protocol="loo") as pipeline:
-        data = read_run(pipeline.connection, pipeline.run("validation", until="popularity"))
+        run_no = pipeline.run("validation", until="popularity")
+        data, asked = read_run(pipeline.connection, run_no), read_part(pipeline.connection, run_no)
     chosen = model_options(options.dataset, "transformer")
     with tempfile.TemporaryDirectory() as folder:
-        peer = None if options.peer_python is None else PeerProcess(options.peer_python, Path(folder), data)
+        peer = None
+        if options.peer_python is not None:
+            process = PeerProcess("rectools", options.peer_python, Path(folder), peer_data(data, asked))
+            peer = SasRec(process, TransformerConfig(**chosen))
         with progress_bars() as progress:
             results = speed(data, chosen, peer, options.repeats, options.peer_steps, stage_bars(progress)("speed"))
         with progress_bars() as progress:
@@ -54,40 +55,26 @@ def main() -> None:
     report.publish(results, options.save, threads=torch.get_num_threads())
 
 
-class PeerProcess:
-    """RecTools in an interpreter of its own.
+class SasRec:
+    """RecTools' SASRec of our transformer's dimensions.
 
     Args:
-        python: that interpreter.
-        folder: for the data.
-        data: what it is trained on.
+        process: RecTools on the run's data.
+        config: of our transformer.
     """
 
-    def __init__(self, python: Path, folder: Path, data: RunData) -> None:
-        self._command = [str(python), str(PEER), str(folder / "data.npz"), "--threads", str(torch.get_num_threads())]
-        s = data.sequences
-        assert data.targets is not None
-        n_items = np.array(len(data.item_nos))
-        np.savez(folder / "data.npz", n_items=n_items, items=s.items, offsets=s.offsets, targets=data.targets)
-
-    def epochs(self, config: TransformerConfig, *arguments: str) -> Iterator[dict[str, float]]:
-        """What each epoch of a training of our dimensions tells."""
+    def __init__(self, process: PeerProcess, config: TransformerConfig) -> None:
+        self._process = process
         same = {"dim": config.dim, "layers": config.n_layers, "heads": config.n_heads, "max-length": config.max_length}
-        told = [word for name, value in same.items() for word in (f"--{name}", str(value))]
-        command = [*self._command, *told, *arguments]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-            assert process.stdout is not None
-            for line in process.stdout:
-                if line.startswith("{"):
-                    yield json.loads(line)
-            assert process.stderr is not None
-            error = process.stderr.read()
-        if process.returncode:
-            sys.exit(f"the peer ended with {process.returncode}: {error[-2000:]}")
+        self._same = [word for name, value in same.items() for word in (f"--{name}", str(value))]
+
+    def epochs(self, *arguments: str) -> Iterator[dict[str, float]]:
+        """What each epoch of a training tells."""
+        return self._process.epochs(*self._same, *arguments)
 
 
 def speed(
-    data: RunData, chosen: Mapping[str, Any], peer: PeerProcess | None, repeats: int, peer_steps: int, bar: Any
+    data: RunData, chosen: Mapping[str, Any], peer: SasRec | None, repeats: int, peer_steps: int, bar: Any
 ) -> dict[str, float]:
     """Tokens a second of both, who have item vectors of ids alone."""
     config = TransformerConfig(**(dict(chosen) | {"items": "id", "epochs": 1}))
@@ -101,7 +88,7 @@ def speed(
         Transformer(config).fit(TrainingData(some, len(data.item_nos)), TrainingOptions(repeat, get_device()))
         ours.append(n_tokens / (time.perf_counter() - began))
         if peer is not None:
-            first, second = peer.epochs(config, "--steps", str(peer_steps), "--epochs", "2")
+            first, second = peer.epochs("--steps", str(peer_steps), "--epochs", "2")
             theirs.append(second["tokens"] / (second["seconds"] - first["seconds"]))
         bar(repeat + 1, repeats, f"{ours[-1]:,.0f} tokens a second")
     results = {"tokens_per_s": float(np.median(ours))}
@@ -112,7 +99,7 @@ def speed(
 
 
 def time_to(
-    data: RunData, chosen: Mapping[str, Any], peer: PeerProcess | None, share: float, limit: float, seed: int, bar: Any
+    data: RunData, chosen: Mapping[str, Any], peer: SasRec | None, share: float, limit: float, seed: int, bar: Any
 ) -> dict[str, float]:
     """Seconds until a share of our final NDCG@10, and the peer's until the same NDCG@10."""
     config, began = TransformerConfig(**chosen), time.perf_counter()
@@ -136,7 +123,7 @@ def time_to(
         return results
     arguments = ("--until", str(wanted), "--max-seconds", str(limit * ours), "--seed", str(seed), "--patience", "1000")
     best, seconds = 0.0, 0.0
-    for epoch in peer.epochs(config, *arguments, "--epochs", "1000"):
+    for epoch in peer.epochs(*arguments, "--epochs", "1000"):
         best, seconds = max(best, epoch["ndcg@10"]), epoch["seconds"]
         bar(1, 1, f"peer after {seconds:.0f} s: {epoch['ndcg@10']:.4f}")
     # Where it did not get there, its time and the ratio are at least what they say.

@@ -30,10 +30,10 @@ def _section(report: dict[str, Any]) -> str:
         head = f"{_origins(report['origins'])}; {machine}.\n\n"
     else:
         head = f"`{report['command']}`, {report['date']}, {report['seconds']:,.0f} s, {machine}.\n\n"
-    if report["name"] == "models":
+    if report["name"] in ("models", "neural_peers"):
         # There each method has one, and methods are chosen by it.
         report = report | {"results": {_of_validation(key): value for key, value in report["results"].items()}}
-    is_quality = report["name"] in ("quality", "cf", "models", "auc")
+    is_quality = report["name"] in ("quality", "cf", "models", "neural_peers", "auc")
     render_table = _quality if is_quality else _changes if report["name"] == "ablation" else _plain
     return head + render_table(report["results"]) + "\n"
 
