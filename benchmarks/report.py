@@ -80,7 +80,7 @@ class Report:
 class Collected:
     """Figures of several methods, published whenever one more is measured; each has the command that it came from.
 
-    What former calls saved of other methods stays, where the report is saved.
+    What other calls saved of other methods stays, where the report is saved.
 
     Args:
         report: to publish.
@@ -89,17 +89,23 @@ class Collected:
 
     def __init__(self, report: Report, save: bool) -> None:
         self._report, self._save = report, save
-        before = report.saved() if save else {}
-        self._origins: dict[str, dict[str, str]] = before.get("origins", {})
-        # A name has no dot; figures that nobody knows the origin of do not stay.
-        found = before.get("results", {})
-        self._results: dict[str, float] = {
-            key: value for key, value in found.items() if key.partition(".")[0] in self._origins
-        }
+        self._results: dict[str, float] = {}
+        self._origins: dict[str, dict[str, str]] = {}
 
     def add(self, name: str, found: dict[str, float]) -> None:
-        """Put a method's figures, named without it, in the place of its former ones, and publish."""
-        kept = {figure: value for figure, value in self._results.items() if not figure.startswith(f"{name}.")}
-        self._results = kept | {f"{name}.{figure}": value for figure, value in found.items()}
-        self._origins[name] = self._report.origin()
+        """Put a method's figures, named without it, in the place of its former ones, and publish.
+
+        Args:
+            name: of the method, without a dot.
+            found: its figures.
+        """
+        if self._save:
+            # Read anew each time, since another call may have saved other methods meanwhile.
+            saved = self._report.saved()
+            self._results, self._origins = saved.get("results", {}), saved.get("origins", {})
+        # Figures that nobody knows the origin of do not stay.
+        stay = self._origins.keys() - {name}
+        self._results = {key: value for key, value in self._results.items() if key.partition(".")[0] in stay}
+        self._results |= {f"{name}.{figure}": value for figure, value in found.items()}
+        self._origins = {**self._origins, name: self._report.origin()}
         self._report.publish(self._results, self._save, origins=self._origins)
