@@ -17,6 +17,9 @@ list being a grid. RecTools learns from the latest ``max-length`` events of a us
 
 ``seconds`` is training on the validation run in the chosen settings, without measuring. With ``--save`` each peer is
 written once it is measured; the figures of others stay, each with the command that they came from.
+
+With ``--steps`` nothing is chosen or ranked: ``epoch_seconds`` says how long an epoch of the validation run takes in
+the first of a peer's settings, extrapolated from so many batches.
 """
 
 import json
@@ -108,8 +111,10 @@ def main() -> None:
     parser.add_argument("--recbole-python", type=Path, help="interpreter that has RecBole")
     parser.add_argument("--options", type=json.loads, default={}, help='settings as JSON, {"PEER": {…}}')
     parser.add_argument("--patience", type=int, default=10, help="epochs without a better ndcg@10 on validation")
+    parser.add_argument("--steps", type=int, help="batches from which to tell how long an epoch takes, and no more")
     options = parser.parse_args()
-    report = Report("neural_peers", options.dataset, options.protocol, options.seed)
+    label = f"{options.dataset}-epoch" if options.steps else options.dataset
+    report = Report("neural_peers", label, options.protocol, options.seed)
     with pipeline_on(options.dataset, protocol=options.protocol) as pipeline:
         split = Split.read(pipeline)
     collected = Collected(report, options.save)
@@ -120,6 +125,9 @@ def main() -> None:
             trained = Trained(peer, python, Path(folder), options.seed)
             settings = OF_DATASET.get(options.dataset, {}).get(name, {}) | options.options.get(name, {})
             bar = stage_bars(progress)(name)
+            if options.steps:
+                collected.add(name, trained.speed(split.validation, settings, options.steps))
+                continue
             found = trained.choose(split.validation, split.asked_of_validation, settings, options.patience, bar)
             collected.add(name, found | figures(split.asked_of_test, trained.scorer(split.test, bar), options.seed))
 
@@ -138,6 +146,13 @@ class Trained:
         self.peer, self.folder, self._python = peer, folder, python
         self._seed = ["--seed", str(seed)]
         self._best: tuple[int, list[str]] = (0, [])
+
+    def speed(self, data: RunData, replaced: Mapping[str, Any], n_steps: int) -> dict[str, float]:
+        """How long an epoch of a run takes, from a second one of ``n_steps`` batches, when all is warm."""
+        process = PeerProcess(self.peer.library, self._python, self.folder / "speed", peer_data(data))
+        _, arguments = self.peer.arguments(replaced)[0]
+        first, second = process.epochs(*arguments, *self._seed, "--epochs", "2", "--steps", str(n_steps))
+        return {"epoch_seconds": (second["seconds"] - first["seconds"]) / second["share"]}
 
     def choose(
         self, data: RunData, asked: Part, replaced: Mapping[str, Any], patience: int, bar: Bar

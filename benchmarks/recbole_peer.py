@@ -7,9 +7,10 @@ RecBole 1.2.1 wants other releases of numpy and pandas than we do, so it lives i
     .venv-recbole/bin/pip install recbole==1.2.1 'numpy<2' 'pandas<3'
 
 ``python recbole_peer.py DATA.npz OPTIONS`` reads a :class:`peer_data.PeerData` and prints one JSON object a line
-after each epoch: ``epoch``, ``seconds`` (of training alone) and, where DATA has held-out items, ``ndcg@10``. With
-``--scores`` it writes the scores of the last epoch, float32 ``(n_users, n_items)``, NaN for an item that nobody had.
-:mod:`benchmarks.neural_peers` and :mod:`benchmarks.auc` call it.
+after each epoch: ``epoch``, ``seconds`` (of training alone) and, where DATA has held-out items, ``ndcg@10``, or with
+``--steps`` the ``share`` of an epoch that was trained. With ``--scores`` it writes the scores of the last epoch,
+float32 ``(n_users, n_items)``, NaN for an item that nobody had. :mod:`benchmarks.neural_peers` and
+:mod:`benchmarks.auc` call it.
 
 Model, data set with its augmentation (a sequence becomes one example an event), sampling, batches, trainer and early
 stopping are RecBole's. Ours is what the trainer asks after an epoch: not RecBole's own metrics, which know one target a

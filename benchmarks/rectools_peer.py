@@ -7,9 +7,9 @@ RecTools wants other releases of numpy than we do, so it lives in an environment
 
 ``python rectools_peer.py DATA.npz OPTIONS`` reads a :class:`peer_data.PeerData` and prints one JSON object a line
 after each epoch: ``epoch``, ``seconds`` (of training alone), ``tokens`` (places with a target, padding not counted)
-and, where DATA has held-out items, ``ndcg@10``. With ``--scores`` it writes the scores of the last epoch, float32
-``(n_users, n_items)``, NaN for an item that nobody had. :mod:`benchmarks.training` and :mod:`benchmarks.neural_peers`
-call it.
+and, where DATA has held-out items, ``ndcg@10``, or with ``--steps`` the ``share`` of an epoch that was trained. With
+``--scores`` it writes the scores of the last epoch, float32 ``(n_users, n_items)``, NaN for an item that nobody had.
+:mod:`benchmarks.training` and :mod:`benchmarks.neural_peers` call it.
 """
 
 import argparse
@@ -159,7 +159,10 @@ class Clock(lightning.Callback):
         self.epoch += 1
         options, peer = self.peer.options, self.peer
         share = 1.0 if not options.steps else options.steps / len(trainer.train_dataloader)
-        told: dict[str, float] = {"epoch": self.epoch, "seconds": self.seconds, "tokens": peer.tokens * min(1.0, share)}
+        share = min(1.0, share)
+        told: dict[str, float] = {"epoch": self.epoch, "seconds": self.seconds, "tokens": peer.tokens * share}
+        if options.steps:
+            told["share"] = share
         if len(peer.data.relevant) and not options.steps:
             told["ndcg@10"] = peer.data.ndcg(peer.scorer())
             self.best = max(self.best, (told["ndcg@10"], self.epoch))

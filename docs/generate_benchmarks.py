@@ -33,7 +33,8 @@ def _section(report: dict[str, Any]) -> str:
     if report["name"] in ("models", "neural_peers"):
         # There each method has one, and methods are chosen by it.
         report = report | {"results": {_of_validation(key): value for key, value in report["results"].items()}}
-    is_quality = report["name"] in ("quality", "cf", "models", "neural_peers", "auc")
+    ranks = any(key.endswith(".ndcg@10") for key in report["results"])
+    is_quality = ranks and report["name"] in ("quality", "cf", "models", "neural_peers", "auc")
     render_table = _quality if is_quality else _changes if report["name"] == "ablation" else _plain
     return head + render_table(report["results"]) + "\n"
 
