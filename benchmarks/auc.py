@@ -16,12 +16,13 @@ of different users can be compared; users of whom the run knows nothing are left
 
 Models learn from behaviour alone: content vectors are not given to them. With ``--recbole-python``, an interpreter that
 has RecBole (``benchmarks/recbole_peer.py`` says how to make it), its NeuMF is trained likewise, in the settings and for
-the epochs that :mod:`benchmarks.neural_peers` would choose.
+the epochs that :mod:`benchmarks.neural_peers` would choose; ``--recbole-options`` gives those that it did choose.
 
 With ``--save`` each model is written once it is measured; the figures of models that are not measured stay, each with
 the command that they came from.
 """
 
+import json
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -64,6 +65,7 @@ def main() -> None:
     parser.add_argument("--protocol", choices=("loo", "global"), default="loo")
     parser.add_argument("--models", nargs="*", choices=MODELS, default=list(MODELS), help="all by default")
     parser.add_argument("--recbole-python", type=Path, help="interpreter that has RecBole, to measure its NeuMF")
+    parser.add_argument("--recbole-options", type=json.loads, default={}, help="its settings as JSON, a list is a grid")
     options = parser.parse_args()
     source, config = DATASETS[options.dataset]
     collected = Collected(Report("auc", options.dataset, options.protocol, options.seed), options.save)
@@ -80,9 +82,10 @@ def main() -> None:
             configured = config.get("models", {}).get(name, {})
             collected.add(name, _measure_model(name, validation, test, pairs, options.seed, configured, bars))
         if options.recbole_python is not None:
-            collected.add(
-                RECBOLE, _measure_recbole(options.recbole_python, validation, test, pairs, options.seed, bars)
+            found = _measure_recbole(
+                options.recbole_python, options.recbole_options, validation, test, pairs, options.seed, bars
             )
+            collected.add(RECBOLE, found)
         ndcg = measure(validation[1], _popularity(validation[0]))[:, 0].mean()
         of_popularity = _figures(_popularity(test[0]), test[1], pairs, options.seed)
         collected.add(POPULARITY, {"validation.ndcg@10": float(ndcg)} | of_popularity)
@@ -187,6 +190,7 @@ def _measure_model(
 
 def _measure_recbole(
     python: Path,
+    settings: dict[str, Any],
     validation: tuple[RunData, Asked],
     test: tuple[RunData, Asked],
     pairs: Pairs,
@@ -196,7 +200,7 @@ def _measure_recbole(
     """Figures of RecBole's NeuMF, whose settings and epochs validation chose."""
     with tempfile.TemporaryDirectory() as folder:
         trained = Trained(NEURAL_PEERS[RECBOLE], python, Path(folder), seed)
-        found = trained.choose(*validation, {}, 10, bars(f"validation: {RECBOLE}"))
+        found = trained.choose(*validation, settings, 10, bars(f"validation: {RECBOLE}"))
         scorer = trained.scorer(test[0], bars(f"test: {RECBOLE}"))
         return found | _figures(scorer, test[1], pairs, seed)
 
