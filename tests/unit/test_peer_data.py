@@ -139,7 +139,7 @@ def test_peer_that_fails_says_why_and_how_its_environment_is_made(tmp_path: Path
     assert LIBRARIES["recbole"].environment in str(error.value)
 
 
-# A library in which two epochs give 0.1 and the setting x, and whose scores are the arguments of the training.
+# Eight steps an epoch; epochs give 0.1 and then the setting x; the scores are the arguments of the training.
 SCRIPT = """
 import json, sys
 from pathlib import Path
@@ -147,8 +147,9 @@ import numpy as np
 data = dict(np.load(sys.argv[1]))
 told = dict(zip(sys.argv[2::2], sys.argv[3::2]))
 x = json.loads(told["--set"])["x"]
-for epoch, ndcg in ((1, 0.1), (2, x), (3, x)):
-    print(json.dumps({"epoch": epoch, "seconds": 10.0 * epoch, "ndcg@10": ndcg}))
+for epoch, ndcg in ((1, 0.1), (2, x), (3, x))[: int(told.get("--epochs", 3))]:
+    measured = {"share": int(told["--steps"]) / 8} if "--steps" in told else {"ndcg@10": ndcg}
+    print(json.dumps({"epoch": epoch, "seconds": 10.0 * epoch, **measured}))
 if "--scores" in told:
     told_of = float(told["--epochs"]), x, float(told["--seed"]), float(len(data["relevant"]))
     np.save(told["--scores"], np.array([told_of] * 3, dtype=np.float32))
@@ -169,6 +170,8 @@ def test_peer_is_trained_on_test_as_validation_chose(tmp_path: Path, monkeypatch
     # Two epochs, x, the seed, and nothing held out.
     scores = trained.scorer(data, lambda done, total, note: None)(range(1, 3))
     np.testing.assert_allclose(scores, [[2, 0.4, 7, 0]] * 2)
+    # Two of eight steps take the 10 seconds of the second epoch.
+    assert trained.speed(data, {}, 2) == {"epoch_seconds": 40}
 
 
 def _matrix(sequences: Sequences, n_items: int) -> object:
