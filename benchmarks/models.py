@@ -95,7 +95,7 @@ class Split:
     asked_of_test: Part
 
     def choose(self, kind: type[Model], chosen: dict[str, Any], told: TrainingOptions) -> dict[str, float]:
-        """The best number of epochs on the validation run, by what users turned to next, and what it gives there."""
+        """The best number of epochs on the validation run, and what it gives there."""
         model = kind(kind.Config(**chosen))
         found = self._fit(model, self.validation, self.validation.targets, told)
         ndcg = measure(self.asked_of_validation, scorer_of(model, self.validation))[:, 0].mean()

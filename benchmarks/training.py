@@ -68,7 +68,10 @@ class PeerProcess:
         s = data.sequences
         assert data.targets is not None
         n_items = np.array(len(data.item_nos))
-        np.savez(folder / "data.npz", n_items=n_items, items=s.items, offsets=s.offsets, targets=data.targets)
+        targets = np.full(s.n_users, -1)
+        has_one = np.diff(data.targets.offsets) > 0
+        targets[has_one] = data.targets.items
+        np.savez(folder / "data.npz", n_items=n_items, items=s.items, offsets=s.offsets, targets=targets)
 
     def epochs(self, config: TransformerConfig, *arguments: str) -> Iterator[dict[str, float]]:
         """What each epoch of a training of our dimensions tells."""

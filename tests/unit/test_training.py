@@ -35,7 +35,7 @@ def histories() -> Sequences:
 
 def data(*, with_targets: bool = True) -> TrainingData:
     sequences = histories()
-    following = np.array([(sequences.of(user)[-1] + 1) % N_ITEMS for user in range(sequences.n_users)])
+    following = Sequences.from_lists([[(sequences.of(user)[-1] + 1) % N_ITEMS] for user in range(sequences.n_users)])
     return TrainingData(sequences, N_ITEMS, targets=following if with_targets else None)
 
 

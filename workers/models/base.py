@@ -143,14 +143,18 @@ class TrainingData:
         sequences: the interactions that the run may see.
         n_items: size of the catalogue.
         content: content vector of each item, shape ``(n_items, dim)``, rows of NaN where an item has none; or None.
-        targets: for model selection only: the next item of each user, shape ``(n_users,)``, -1 where there is none;
-            None when the number of epochs is given by the configuration instead.
+        targets: for model selection only: the relevant items of each user, of the same users as ``sequences``, that
+            is what each turned to later; None when the number of epochs is given by the configuration instead.
     """
 
     sequences: Sequences
     n_items: int
     content: FloatArray | None = None
-    targets: IntArray | None = None
+    targets: Sequences | None = None
+
+    def named_targets(self) -> dict[str, np.ndarray | None]:
+        """The targets by name, as a digest reads them."""
+        return {} if self.targets is None else {f"targets.{n}": a for n, a in self.targets.arrays().items()}
 
 
 def ignore(measured: dict[str, float]) -> None:
