@@ -101,9 +101,17 @@ class Sequences:
         """One user's item rows, oldest first."""
         return self.items[self.offsets[user] : self.offsets[user + 1]]
 
-    def weight_of_each(self) -> FloatArray:
-        """How much each interaction counts, of the shape of ``items``."""
-        return np.ones(len(self.items), dtype=np.float32) if self.weights is None else self.weights
+    def weight_of_each(self, value_weight: float = 0.0) -> FloatArray:
+        """How much each interaction counts, of the shape of ``items``.
+
+        Args:
+            value_weight: what a rating of one standard deviation above the user's mean adds to the weight, as a share
+                of it, and one below takes away; what was rated lowest still keeps a tenth.
+        """
+        weights = np.ones(len(self.items), dtype=np.float32) if self.weights is None else self.weights
+        if not value_weight or self.values is None:
+            return weights
+        return weights * np.maximum(np.float32(0.1), 1 + np.float32(value_weight) * self.values)
 
     def arrays(self) -> dict[str, np.ndarray | None]:
         """All of it by name, as a digest reads it."""
