@@ -169,7 +169,6 @@ def _measure_model(
     """Figures of a model whose epochs validation chose."""
     kind = get_model(name)
     chooser, (known, asked) = kind(kind.Config(**settings)), validation
-    # By ``global``, too, the next item chooses the epochs, as in the pipeline.
     chosen = chooser.fit(
         TrainingData(known.sequences, len(known.item_nos), targets=known.targets),
         TrainingOptions(seed, get_device(), bars(f"validation: {name}")),

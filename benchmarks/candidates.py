@@ -7,7 +7,7 @@ dense arrays, without reading or writing a table, in turns.
 
 import random
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median, quantiles
@@ -165,18 +165,26 @@ def _timed(work: Any, bar: Progress) -> float:
 
 
 def _judge(run: Run, numbers: Mapping[str, int]) -> Found:
-    targets = dict(run.connection.execute(QUERIES["run_targets"], {"run_no": run.run_no}).fetchall())
+    targets: dict[int, set[int]] = {}
+    for user, item in run.connection.execute(QUERIES["run_targets"], {"run_no": run.run_no}).fetchall():
+        targets.setdefault(user, set()).add(item)
     best: dict[int, dict[int, int]] = {}
     recalls = {}
     for name in numbers:
         lists = run.connection.execute(LISTS, (run.run_no, name)).fetchall()
-        recalls[name] = sum(targets.get(user) in items for user, items in lists) / len(targets)
+        recalls[name] = _recall(targets, dict(lists))
         for user, items in lists:
             ranks = best.setdefault(user, {})
             for rank, item in enumerate(items):
                 ranks[item] = min(rank, ranks.get(item, rank))
-    n_hits = sum(targets[user] in sorted(best.get(user, {}), key=best[user].__getitem__)[:N_UNION] for user in targets)
-    return Found(recalls, n_hits / len(targets), np.array([len(ranks) for ranks in best.values()]))
+    unions = {user: sorted(ranks, key=ranks.__getitem__)[:N_UNION] for user, ranks in best.items()}
+    return Found(recalls, _recall(targets, unions), np.array([len(ranks) for ranks in best.values()]))
+
+
+def _recall(targets: Mapping[int, set[int]], lists: Mapping[int, Sequence[int]]) -> float:
+    """Mean share of users' relevant items that their lists hold."""
+    found = (len(wanted.intersection(lists.get(user, ()))) / len(wanted) for user, wanted in targets.items())
+    return sum(found) / len(targets)
 
 
 def _measure_live(

@@ -2,7 +2,7 @@
 
 Each model is trained on the validation run, which chooses its number of epochs, then on the test run for as many, which
 is read once a seed. Figures are of the first seed, with intervals over users; with more seeds, which train on the test
-run for as many epochs as the first, the mean and the range of ``ndcg@10`` over them stand beside it.
+run for as many epochs as the first, ``ndcg@10`` of each, the mean and the range stand beside them.
 
 ``coverage@10``: share of the catalogue that is in anybody's list; ``novelty@10``: mean information of what is
 recommended, in bits, as in the product's own reports. Where relevant items are new, that is without an event in
@@ -15,6 +15,7 @@ the command that they came from.
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from re import fullmatch
 from typing import Any, Self
 
 import numpy as np
@@ -42,6 +43,7 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", choices=sorted(MODELS), default=sorted(MODELS))
     parser.add_argument("--options", type=json.loads, default={}, help='hyperparameters as JSON, {"MODEL": {…}}')
     parser.add_argument("--seeds", type=int, default=1, help="how many seeds, from --seed upwards")
+    parser.add_argument("--add-seeds", action="store_true", help="to the saved figures, whose number of epochs stands")
     parser.add_argument("--label", help="of the report's file, so that variants do not replace each other")
     parser.add_argument("--only-validation", action="store_true", help="leave the test part unread")
     options = parser.parse_args()
@@ -56,15 +58,23 @@ def main() -> None:
             chosen = model_options(options.dataset, name) | options.options.get(name, {})
             kind, seeds = get_model(name), range(options.seed, options.seed + options.seeds)
             told = [TrainingOptions(seed, get_device(), bars(f"{name}, seed {seed}")) for seed in seeds]
-            found = split.choose(kind, chosen, told[0])
+            if options.add_seeds:
+                found = collected.of(name)
+                if "epochs" not in found:
+                    parser.error(f"no figures of {name} are saved that seeds could be added to")
+            else:
+                found = split.choose(kind, chosen, told[0])
             if not options.only_validation:
                 epochs = {"epochs": int(found["epochs"])} if "epochs" in kind.Config.model_fields else {}
-                of_seeds = [split.measure(kind, chosen | epochs, one) for one in told]
-                found |= of_seeds[0]
-                if len(seeds) > 1:
-                    values = [one[f"ndcg@{K}"] for one in of_seeds]
+                for one in told:
+                    measured = split.measure(kind, chosen | epochs, one)
+                    found[f"seeds.{one.seed}.ndcg@{K}"] = measured[f"ndcg@{K}"]
+                    # All other figures are those of the first seed.
+                    found = measured | found
+                values = [value for figure, value in found.items() if fullmatch(r"seeds\.\d+\..*", figure)]
+                if len(values) > 1:
                     found |= {"seeds.mean": float(np.mean(values)), "seeds.range": float(np.ptp(values))}
-            collected.add(name, found)
+            collected.add(name, found, "more seeds" if options.add_seeds else None)
 
 
 @dataclass(frozen=True)
@@ -95,7 +105,7 @@ class Split:
         )
 
     def choose(self, kind: type[Model], chosen: dict[str, Any], told: TrainingOptions) -> dict[str, float]:
-        """The best number of epochs on the validation run, by what users turned to next, and what it gives there."""
+        """The best number of epochs on the validation run, and what it gives there."""
         model = kind(kind.Config(**chosen))
         found = self._fit(model, self.validation, self.validation.targets, told)
         ndcg = measure(self.asked_of_validation, scorer_of(model, self.validation))[:, 0].mean()

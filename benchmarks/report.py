@@ -92,20 +92,33 @@ class Collected:
         self._results: dict[str, float] = {}
         self._origins: dict[str, dict[str, str]] = {}
 
-    def add(self, name: str, found: dict[str, float]) -> None:
+    def of(self, name: str) -> dict[str, float]:
+        """What is known of a method, its figures named without it; empty if nothing is."""
+        self._read()
+        return {key.removeprefix(f"{name}."): x for key, x in self._results.items() if key.startswith(f"{name}.")}
+
+    def add(self, name: str, found: dict[str, float], more: str | None = None) -> None:
         """Put a method's figures, named without it, in the place of its former ones, and publish.
 
         Args:
             name: of the method, without a dot.
             found: its figures.
+            more: what this call measured, where the others are of a former call; all of it when left out.
         """
-        if self._save:
-            # Read anew each time, since another call may have saved other methods meanwhile.
-            saved = self._report.saved()
-            self._results, self._origins = saved.get("results", {}), saved.get("origins", {})
-        # Figures that nobody knows the origin of do not stay.
-        stay = self._origins.keys() - {name}
-        self._results = {key: value for key, value in self._results.items() if key.partition(".")[0] in stay}
+        self._read()
+        self._results = {key: value for key, value in self._results.items() if not key.startswith(f"{name}.")}
         self._results |= {f"{name}.{figure}": value for figure, value in found.items()}
-        self._origins = {**self._origins, name: self._report.origin()}
+        if more is None:
+            # What was added to the former figures is gone with them.
+            self._origins = {key: value for key, value in self._origins.items() if not key.startswith(f"{name}, ")}
+        self._origins[name if more is None else f"{name}, {more}"] = self._report.origin()
         self._report.publish(self._results, self._save, origins=self._origins)
+
+    def _read(self) -> None:
+        if self._save:
+            # Anew each time, since another call may have saved other methods meanwhile.
+            saved = self._report.saved()
+            self._origins = saved.get("origins", {})
+            # Figures that nobody knows the origin of do not stay.
+            found = saved.get("results", {})
+            self._results = {key: value for key, value in found.items() if key.partition(".")[0] in self._origins}

@@ -76,9 +76,9 @@ def _quality(results: dict[str, float]) -> str:
     ]  # fmt: skip
     if any(key.endswith(".seeds.mean") for key in results):
         metrics.append("seeds.mean")
-    # Of a model's new items there is a column, not a row.
+    # Of a model's new items and of its seeds there are columns, not rows.
     named = (key.removesuffix(".ndcg@10") for key in results if key.endswith(".ndcg@10"))
-    methods = {name for name in named if not name.endswith(".new_items")}
+    methods = {name for name in named if not name.endswith(".new_items") and ".seeds." not in name}
     lines = ["| method | " + " | ".join(metrics) + " |", "| --- |" + " --- |" * len(metrics)]
     for method in sorted(methods, key=lambda name: (name.count("."), -results[f"{name}.ndcg@10"], name)):
         cells = [_figure(results, f"{method}.{metric}") for metric in metrics]

@@ -200,8 +200,8 @@ where
 order by e.item_no;
 
 -- run_targets --
--- What each user of an offline run turned to next.
-select user_no, item_no from recsql.next_item(%(run_no)s::integer) order by user_no;
+-- What is relevant to each user of an offline run.
+select user_no, item_no from recsql.relevant_event(%(run_no)s::integer) order by user_no, item_no;
 
 -- add_text_space --
 -- Make the text space of a model, or find it.

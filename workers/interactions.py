@@ -21,14 +21,15 @@ class RunData:
         user_nos: database key of each user row, ascending, shape ``(n_users,)``.
         sequences: item rows of each user, oldest first.
         content: content vector of each item, shape ``(n_items, dim)``, NaN where there is none; None without a space.
-        targets: next item row of each user in an offline run, -1 for none, shape ``(n_users,)``; None in production.
+        targets: item rows that are relevant to each user in an offline run, by the split's protocol; None in production
+            and where nobody has any.
     """
 
     item_nos: NDArray[np.int64]
     user_nos: NDArray[np.int64]
     sequences: Sequences
     content: FloatArray | None = None
-    targets: IntArray | None = None
+    targets: Sequences | None = None
 
     def user_rows(self, user_nos: NDArray[np.int64]) -> NDArray[np.int64]:
         """Row of each user, -1 for those who have none: they have no positive item."""
@@ -70,10 +71,11 @@ def read_run(connection: psycopg.Connection[Any], run_no: int) -> RunData:
         data = replace(data, content=content)
     wanted = connection.execute(QUERIES["run_targets"], parameters).fetchall()
     if wanted:
-        rows = data.user_rows(_column(wanted))
-        targets = np.full(len(user_nos), -1, dtype=np.int64)
-        items = np.searchsorted(item_nos, [item_no for _, item_no in wanted])
-        targets[rows[rows >= 0]] = items[rows >= 0]
+        users, items = np.array(wanted, dtype=np.int64).T
+        rows = data.user_rows(users)
+        is_known = rows >= 0
+        counts = np.bincount(rows[is_known], minlength=len(user_nos))
+        targets = Sequences(np.searchsorted(item_nos, items[is_known]), np.concatenate([[0], np.cumsum(counts)]))
         data = replace(data, targets=targets)
     return data
 

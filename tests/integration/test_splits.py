@@ -5,6 +5,7 @@ import pytest
 
 from recsql import ingest
 from recsql.readers.factory import open_reader
+from workers.interactions import read_run
 from workers.pipeline import Pipeline, PipelineConfig
 
 HOUR = "to_timestamp(1704067200 + 3600 * %s::double precision)"
@@ -165,6 +166,24 @@ def test_global_validation_lies_inside_the_first_part(hourly):
     assert moments(hourly, run_no) == [14]
     assert pairs(hourly, "relevant_event", run_no) == [("a", "k7"), ("a", "k8"), ("b", "k8")]
     assert len(pairs(hourly, "visible_event", run_no)) == 14
+
+
+def test_global_epochs_are_chosen_by_all_relevant_items_of_known_users(hourly):
+    run_no = begin_run(hourly, "global", "test")
+    hourly.execute("select recsql.refresh_interaction(%s::integer)", (run_no,))
+    hourly.execute("select recsql.refresh_item_popularity(%s::integer)", (run_no,))
+    data = read_run(hourly, run_no)
+    assert data.targets is not None
+    items = dict(hourly.execute("select item_no, item_id from recsql.item").fetchall())
+    users = dict(hourly.execute("select user_no, user_id from recsql.app_user").fetchall())
+    found = [
+        (users[user_no], items[data.item_nos[item]])
+        for row, user_no in enumerate(data.user_nos)
+        for item in data.targets.of(row)
+    ]
+    # c is new, so no model has anything to say.
+    assert found == [("a", "u"), ("a", "v")]
+    assert data.targets.n_users == data.sequences.n_users == 2
 
 
 def test_make_split_refuses_a_protocol_that_there_is_not(connection):

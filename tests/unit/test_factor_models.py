@@ -41,6 +41,16 @@ def test_als_weights_of_events_are_confidence_and_add_up() -> None:
     np.testing.assert_allclose(model.user_vectors(Sequences.from_lists([[0, 0]])), [[6 / 11]], rtol=1e-6)
 
 
+def test_als_ratings_bear_on_confidence() -> None:
+    # One deviation above the mean with value_weight 1/2: weight 3/2, c = 4.5, (4.5 + 4 + 1) x = 4.5. Ten below: a tenth
+    # of the weight is kept, c = 0.3, (0.3 + 4 + 1) x = 0.3. Without value_weight ratings are nothing: 3/8 as ever.
+    values = np.array([1, -10], dtype=F32)
+    rated = Sequences(np.array([0, 0]), np.array([0, 1, 2]), values=values)
+    users = new_als(value_weight=0.5).user_vectors(rated)
+    np.testing.assert_allclose(users, [[4.5 / 9.5], [0.3 / 5.3]], rtol=1e-6)
+    np.testing.assert_allclose(new_als().user_vectors(rated), [[3 / 8], [3 / 8]], rtol=1e-6)
+
+
 def test_als_confidence_below_that_of_nothing_is_allowed() -> None:
     # alpha 1/2: (1/2 + 4 + 1) x = 1/2.
     np.testing.assert_allclose(new_als(alpha=0.5).user_vectors(Sequences.from_lists([[0]])), [[0.5 / 5.5]], rtol=1e-6)

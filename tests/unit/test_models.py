@@ -41,7 +41,7 @@ def checkerboard(n_users: int = 60) -> TrainingData:
     """Even users have had seven of the even items, odd users seven of the odd ones; the target is another of them."""
     rng = np.random.default_rng(7)
     orders = [rng.permutation(N_ITEMS // 2) * 2 + user % 2 for user in range(n_users)]
-    targets = np.array([order[7] for order in orders])
+    targets = Sequences.from_lists([order[7:8].tolist() for order in orders])
     return TrainingData(Sequences.from_lists([order[:7].tolist() for order in orders]), N_ITEMS, targets=targets)
 
 
@@ -173,7 +173,8 @@ def test_model_refuses_an_array_that_is_missing_or_of_wrong_shape(fitted: Model)
 def test_model_survives_tiny_data(name: str, histories: list[list[int]], n_items: int) -> None:
     model = new_model(name, **({"epochs": 2} if "epochs" in SMALL[name] else {}))
     sequences = Sequences.from_lists(histories)
-    measured = model.fit(TrainingData(sequences, n_items, targets=np.full(len(histories), n_items - 1)))
+    targets = Sequences.from_lists([list(range(n_items))[-1:]] * len(histories))
+    measured = model.fit(TrainingData(sequences, n_items, targets=targets))
     assert all(math.isfinite(value) for value in measured.values())
     scores = load_artifact(save_artifact(model)).score(sequences, everything(len(histories), n_items + 1))
     assert scores.shape == (len(histories), n_items + 1)
@@ -266,7 +267,21 @@ def test_validation_counts_ties_against_the_model() -> None:
     # User 1 wants the best: 1. User 2 has no target and does not count.
     scores = np.array([[5, 2, 2, 9], [1, 2, 3, 4], [1, 2, 3, 4]], dtype=np.float32)
     sequences = Sequences.from_lists([[3], [0], [0]])
-    assert ndcg_at_10(lambda rows: scores[rows], sequences, np.array([1, 3, -1])) == pytest.approx(0.75)
+    targets = Sequences.from_lists([[1], [3], []])
+    assert ndcg_at_10(lambda rows: scores[rows], sequences, targets) == pytest.approx(0.75)
+
+
+def test_validation_gives_the_share_of_the_best_that_several_targets_could_have() -> None:
+    # Of twelve items both have had item 0. User 0 wants 1 and 3, which stand first and third: 1 + 1 / log2(4) = 1.5 of
+    # 1 + 1 / log2(3) = 1.630930. User 1 wants 9 and 10, which tie with 8 and come after it, ninth and tenth, and 11,
+    # which is eleventh and counts nothing: 1 / log2(10) + 1 / log2(11) = 0.590095 of 1 + 1 / log2(3) + 1 / log2(4).
+    falling = np.arange(12, 0, -1, dtype=np.float32)
+    tied = np.array([0, *falling[1:8], 1, 1, 1, 0], dtype=np.float32)
+    scores = np.stack([falling, tied])
+    sequences = Sequences.from_lists([[0], [0]])
+    targets = Sequences.from_lists([[1, 3], [9, 10, 11]])
+    expected = (1.5 / 1.6309297536 + 0.5900947330 / 2.1309297536) / 2
+    assert ndcg_at_10(lambda rows: scores[rows], sequences, targets) == pytest.approx(expected)
 
 
 def test_fusion_weights_find_the_source_that_knows() -> None:

@@ -34,7 +34,7 @@ def pairs(n_users: int = 30) -> TrainingData:
     """Even users have had three of the first five items, odd ones three of the others; the target is a fourth."""
     rng = np.random.default_rng(3)
     orders = [rng.permutation(5) + 5 * (user % 2) for user in range(n_users)]
-    targets = np.array([order[3] for order in orders])
+    targets = Sequences.from_lists([order[3:4].tolist() for order in orders])
     return TrainingData(Sequences.from_lists([order[:3].tolist() for order in orders]), 10, targets=targets)
 
 
@@ -274,7 +274,8 @@ def test_neural_leaves_the_random_state_of_others_alone(name: str) -> None:
 def test_neural_user_with_one_event_and_three_items(name: str) -> None:
     # A user of one event is not trained on, but scored; the item that nobody had is unknown.
     model = new_model(name, epochs=2)
-    measured = model.fit(TrainingData(Sequences.from_lists([[0, 1], [1]]), 3, targets=np.array([-1, 0])))
+    targets = Sequences.from_lists([[], [0]])
+    measured = model.fit(TrainingData(Sequences.from_lists([[0, 1], [1]]), 3, targets=targets))
     assert np.isfinite(measured["ndcg@10"])
     scores = model.score(Sequences.from_lists([[1], [0]]), np.array([[0, 1, 2]] * 2))
     assert np.isnan(scores).tolist() == [[False, False, True]] * 2

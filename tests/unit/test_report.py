@@ -39,6 +39,27 @@ def test_report_keeps_the_figures_of_other_calls(saved: Path, monkeypatch: pytes
     assert commands == {"ab": "python -m benchmarks.some third", "a": "python -m benchmarks.some second"}
 
 
+def test_report_tells_what_was_added_to_the_figures_of_a_former_call(
+    saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call(monkeypatch, "first").add("a", {"ndcg@10": 0.1})
+    more = call(monkeypatch, "second")
+    assert more.of("a") == {"ndcg@10": 0.1}
+    assert more.of("b") == {}
+    more.add("a", more.of("a") | {"range": 0.2}, "more seeds")
+    results, commands = read(saved)
+    assert results == {"a.ndcg@10": 0.1, "a.range": 0.2}
+    assert {name: command.split()[-1] for name, command in commands.items()} == {
+        "a": "first",
+        "a, more seeds": "second",
+    }
+    # Measured anew, nothing is left of either.
+    call(monkeypatch, "third").add("a", {"ndcg@10": 0.3})
+    results, commands = read(saved)
+    assert results == {"a.ndcg@10": 0.3}
+    assert commands == {"a": "python -m benchmarks.some third"}
+
+
 def test_report_drops_what_has_no_origin(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     saved.write_text(json.dumps({"results": {"a.ndcg@10": 0.1, "pairs": 7}}))
     call(monkeypatch, "first").add("b", {"ndcg@10": 0.2})

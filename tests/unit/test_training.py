@@ -35,7 +35,7 @@ def histories() -> Sequences:
 
 def data(*, with_targets: bool = True) -> TrainingData:
     sequences = histories()
-    following = np.array([(sequences.of(user)[-1] + 1) % N_ITEMS for user in range(sequences.n_users)])
+    following = Sequences.from_lists([[(sequences.of(user)[-1] + 1) % N_ITEMS] for user in range(sequences.n_users)])
     return TrainingData(sequences, N_ITEMS, targets=following if with_targets else None)
 
 
@@ -348,6 +348,14 @@ def test_weights_of_events_are_those_of_their_losses() -> None:
     weights[sequences.items == 5] = 1e-6
     less = Transformer(TransformerConfig.model_validate(SMALL | {"is_weighted": True, "epochs": 12}))
     less.fit(TrainingData(Sequences(sequences.items, sequences.offsets, weights), N_ITEMS))
+    # A rating of ten deviations below the mean leaves a tenth: the same weights make the same model.
+    values = np.where(sequences.items == 5, np.float32(-10), np.float32(0))
+    rated = Transformer(TransformerConfig.model_validate(SMALL | {"value_weight": 1.0}))
+    rated.fit(TrainingData(Sequences(sequences.items, sequences.offsets, values=values), N_ITEMS))
+    tenths = np.where(sequences.items == 5, np.float32(0.1), np.float32(1))
+    tenth = Transformer(TransformerConfig.model_validate(SMALL | {"is_weighted": True}))
+    tenth.fit(TrainingData(Sequences(sequences.items, sequences.offsets, tenths), N_ITEMS))
+    states_equal(rated, tenth)
     full = Transformer(TransformerConfig.model_validate(SMALL | {"epochs": 12}))
     full.fit(TrainingData(sequences, N_ITEMS))
     asked, everything = Sequences.from_lists([[3, 4]]), np.arange(N_ITEMS)[None]

@@ -101,9 +101,17 @@ class Sequences:
         """One user's item rows, oldest first."""
         return self.items[self.offsets[user] : self.offsets[user + 1]]
 
-    def weight_of_each(self) -> FloatArray:
-        """How much each interaction counts, of the shape of ``items``."""
-        return np.ones(len(self.items), dtype=np.float32) if self.weights is None else self.weights
+    def weight_of_each(self, value_weight: float = 0.0) -> FloatArray:
+        """How much each interaction counts, of the shape of ``items``.
+
+        Args:
+            value_weight: what a rating of one standard deviation above the user's mean adds to the weight, as a share
+                of it, and one below takes away; what was rated lowest still keeps a tenth.
+        """
+        weights = np.ones(len(self.items), dtype=np.float32) if self.weights is None else self.weights
+        if not value_weight or self.values is None:
+            return weights
+        return weights * np.maximum(np.float32(0.1), 1 + np.float32(value_weight) * self.values)
 
     def arrays(self) -> dict[str, np.ndarray | None]:
         """All of it by name, as a digest reads it."""
@@ -143,14 +151,18 @@ class TrainingData:
         sequences: the interactions that the run may see.
         n_items: size of the catalogue.
         content: content vector of each item, shape ``(n_items, dim)``, rows of NaN where an item has none; or None.
-        targets: for model selection only: the next item of each user, shape ``(n_users,)``, -1 where there is none;
-            None when the number of epochs is given by the configuration instead.
+        targets: for model selection only: the relevant items of each user, of the same users as ``sequences``, that
+            is what each turned to later; None when the number of epochs is given by the configuration instead.
     """
 
     sequences: Sequences
     n_items: int
     content: FloatArray | None = None
-    targets: IntArray | None = None
+    targets: Sequences | None = None
+
+    def named_targets(self) -> dict[str, np.ndarray | None]:
+        """The targets by name, as a digest reads them."""
+        return {} if self.targets is None else {f"targets.{n}": a for n, a in self.targets.arrays().items()}
 
 
 def ignore(measured: dict[str, float]) -> None:

@@ -23,6 +23,8 @@ class FactorsConfig(ModelConfig):
     """Dimensions of the factors of users and items."""
     epochs: int = Field(20, ge=1)
     """Passes over the data, always as many: nothing stops them early."""
+    value_weight: float = Field(0.0, ge=0)
+    """What a rating of one standard deviation above the user's mean adds to the weight of an event."""
 
 
 class Factors(Model):
@@ -73,7 +75,7 @@ class Factors(Model):
         items = np.full((data.n_items, self.width), np.nan, dtype=np.float32)
         if len(sequences.items):
             is_seen = np.bincount(sequences.items, minlength=data.n_items) > 0
-            learned = self.learn(_interactions(sequences, data.n_items), options or TrainingOptions())
+            learned = self.learn(self._interactions(sequences, data.n_items), options or TrainingOptions())
             items[is_seen] = learned[is_seen]
         self._items = items
         measured = {"epochs": float(cast(FactorsConfig, self.config).epochs)}
@@ -96,8 +98,16 @@ class Factors(Model):
         known = histories_with_vectors(histories, self._items)
         rows = np.flatnonzero(np.diff(known.offsets))
         if len(rows):
-            users[rows] = self.fold_in(_interactions(known.take(rows), len(self._items)))
+            users[rows] = self.fold_in(self._interactions(known.take(rows), len(self._items)))
         return users
+
+    def _interactions(self, sequences: Sequences, n_items: int) -> csr_matrix:
+        """Weights of events, those of the same user and item summed, shape ``(n_users, n_items)``."""
+        weights = sequences.weight_of_each(cast(FactorsConfig, self.config).value_weight)
+        shape = (sequences.n_users, n_items)
+        matrix = csr_matrix((weights, sequences.items, sequences.offsets), shape=shape, copy=True)
+        matrix.sum_duplicates()
+        return matrix
 
     def state(self) -> dict[str, np.ndarray]:
         """``items``: the item vectors, shape ``(n_items, width)``."""
@@ -152,11 +162,3 @@ def factorise(
                 "and train again"
             ) from error
     return model.item_factors
-
-
-def _interactions(sequences: Sequences, n_items: int) -> csr_matrix:
-    """Weights of events, those of the same user and item summed, shape ``(n_users, n_items)``."""
-    shape = (sequences.n_users, n_items)
-    matrix = csr_matrix((sequences.weight_of_each(), sequences.items, sequences.offsets), shape=shape, copy=True)
-    matrix.sum_duplicates()
-    return matrix

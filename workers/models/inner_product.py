@@ -110,7 +110,7 @@ class InnerProductModel(Model):
         content = clean_content(data)
         tables = ItemTables(torch.from_numpy(content), torch.from_numpy(counts > 0), config.dim, config.items)
         trained = Trained(self.new_network(), tables)
-        arrays = {**sequences.arrays(), "content": content, "targets": targets}
+        arrays = {**sequences.arrays(), "content": content, **data.named_targets()}
         learnt = sequences
         if options.start is not None:
             _go_on(trained, options.start)

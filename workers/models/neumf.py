@@ -163,7 +163,7 @@ class NeuMf(Model):
                 lambda rows: self.score(sequences.take(rows), everything.repeat(len(rows), axis=0)), sequences, targets
             )
 
-        arrays = {**sequences.arrays(), "n_items": np.array(data.n_items), "targets": targets}
+        arrays = {**sequences.arrays(), "n_items": np.array(data.n_items), **data.named_targets()}
         best, measured = train(
             Task(
                 trained,

@@ -1,6 +1,7 @@
 """What models of sequences share: a network that reads a history, item vectors, and the loss of what came next."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import ClassVar, Literal, cast
 
 import numpy as np
@@ -30,7 +31,9 @@ class SequenceConfig(InnerProductConfig):
     """What the network reads of an event beside its item: ``kind``, ``value`` (the rating), ``gap`` (the time since the
     event before)."""
     is_weighted: bool = False
-    """Whether an event's weight (its kind and value) is that of its loss as well."""
+    """Whether an event's weight (of its kind and age) is that of its loss as well."""
+    value_weight: float = Field(0.0, ge=0)
+    """What a rating of one standard deviation above the user's mean adds to the weight of the event's loss."""
     dislikes: float = Field(0.0, ge=0)
     """How much what users turned down counts, each by its weight: ``-log(1 - sigmoid(u · v_j))`` for item j where
     the user was u; 0 leaves it out."""
@@ -81,7 +84,7 @@ class SequenceLoss:
         turned_down = self.of_dislikes(states, outputs, batch)
         states = states[is_place]
         weights = torch.ones(len(states), device=device)
-        if batch.weights is not None and self.config.is_weighted:
+        if batch.weights is not None:
             weights = torch.from_numpy(batch.weights).to(device)[is_place]
         loss = self.of_places(states, outputs, targets[is_place], weights, trained.tables.is_seen, drawn)
         return loss + turned_down, float(weights.sum())
@@ -158,7 +161,10 @@ class SequenceModel(InnerProductModel):
     def training_batches(self, sequences: Sequences, rng: np.random.Generator) -> Iterator[Batch]:
         """The batches of an epoch: every place once."""
         c = cast(SequenceConfig, self.config)
-        return training_batches(sequences, c.max_length, c.batch_tokens, rng, c.horizon)
+        weighted = replace(sequences, weights=sequences.weights if c.is_weighted else None)
+        if c.value_weight:
+            weighted = replace(weighted, weights=weighted.weight_of_each(c.value_weight))
+        return training_batches(weighted, c.max_length, c.batch_tokens, rng, c.horizon)
 
     def last_states(self, batch: Batch, inputs: Tensor) -> Tensor:
         """What the network says after the newest item of each row, shape ``(n_rows, dim)``."""
