@@ -11,6 +11,10 @@ from pgvector import Vector
 from recsql.queries import QUERIES
 from workers.models.base import Dislikes, FloatArray, IntArray, Sequences
 
+_LOOKED_UP = 2
+"""Up to so many numbers from the first key to the last for each that is wanted, keys are looked up in an array of all
+those numbers; beyond that they are searched for."""
+
 
 @dataclass(frozen=True)
 class RunData:
@@ -40,6 +44,12 @@ def rows_of(keys: NDArray[np.integer], wanted: NDArray[np.integer]) -> NDArray[n
     """Place of each wanted key among ``keys``, which ascend, -1 where it is not there."""
     if not len(keys):
         return np.full(len(wanted), -1, dtype=np.int64)
+    n_between = int(keys[-1]) - int(keys[0]) + 1
+    if n_between <= _LOOKED_UP * len(wanted):
+        rows = np.full(n_between + 1, -1, dtype=np.int64)
+        rows[keys - keys[0]] = np.arange(len(keys))
+        places = np.where((wanted >= keys[0]) & (wanted <= keys[-1]), wanted - keys[0], n_between)
+        return rows[places]
     rows = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
     return np.where(keys[rows] == wanted, rows, -1)
 
