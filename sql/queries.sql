@@ -157,18 +157,18 @@ select item_no from recsql.interaction where run_no = %(run_no)s
 order by item_no;
 
 -- run_sequences --
--- Positive interactions of a run, one row a user, oldest first: items, weights, kinds, ratings and seconds.
+-- Positive interactions of some users of a run in binary form, in no order: users, steps back, items, weights, kinds, ratings
+-- and seconds. Sorting them here takes longer than all else.
 select
-    user_no,
-    array_agg(item_no order by step desc),
-    array_agg(weight order by step desc),
-    array_agg(coalesce(kind_no, -1) order by step desc),
-    array_agg(coalesce(rating, 0) order by step desc),
-    array_agg(extract(epoch from at)::bigint order by step desc)
-from recsql.interaction
-where run_no = %(run_no)s and step is not null
-group by user_no
-order by user_no;
+    array_send(array_agg(i.user_no)),
+    array_send(array_agg(i.step)),
+    array_send(array_agg(i.item_no)),
+    array_send(array_agg(i.weight)),
+    array_send(array_agg(coalesce(i.kind_no, -1)::integer)),
+    array_send(array_agg(coalesce(i.rating, 0))),
+    array_send(array_agg(extract(epoch from i.at)::bigint))
+from recsql.interaction as i
+where i.run_no = %(run_no)s and i.user_no between %(first)s and %(last)s and i.step is not null;
 
 -- run_dislikes --
 -- What users turned down, by how much, and how many of their positive interactions came before.
@@ -181,22 +181,20 @@ from (
         i.step,
         count(i.step) over (partition by i.user_no order by i.at, i.event_no) as n_before
     from recsql.interaction as i
-    where i.run_no = %(run_no)s
+    where
+        i.run_no = %(run_no)s
+        and i.user_no in (
+            select t.user_no from recsql.interaction as t where t.run_no = %(run_no)s and t.step is null and t.weight < 0
+        )
 ) as d
 where d.step is null and d.weight < 0 and d.n_before > 0
 order by d.user_no, d.n_before, d.item_no;
 
--- run_content --
--- Content vectors of a run's items.
-select e.item_no, e.embedding::text
+-- content_vectors --
+-- Content vectors of all items.
+select e.item_no, e.embedding
 from recsql.item_embedding as e
-where
-    e.space_no = (select s.space_no from recsql.content_space as s)
-    and e.item_no in (
-        select c.item_no from recsql.catalogue(%(run_no)s::integer) as c
-        union all
-        select i.item_no from recsql.interaction as i where i.run_no = %(run_no)s
-    )
+where e.space_no = (select s.space_no from recsql.content_space as s)
 order by e.item_no;
 
 -- run_targets --

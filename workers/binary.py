@@ -32,13 +32,46 @@ def read_lists(
         Keys and lengths, shape ``(n_lists,)``, and of each column the values of all lists after each other, shape
         ``(sum of lengths,)``.
     """
-    with connection.cursor(binary=True) as cursor:
-        row = cursor.execute(query, parameters).fetchone()
-    if row is None or row[0] is None:
+    row = _one_row(connection, query, parameters)
+    if row is None:
         nothing = np.empty(0, dtype=np.int64)
         return nothing, nothing, [np.empty(0, dtype=kind) for kind in types.values()]
-    keys, lengths = (_elements(blob, np.array([(len(blob) - 20) // 8]), np.int32).astype(np.int64) for blob in row[:2])
+    keys, lengths = (_array(blob, np.int32).astype(np.int64) for blob in row[:2])
     return keys, lengths, [_elements(blob, lengths, kind) for blob, kind in zip(row[2:], types.values(), strict=True)]
+
+
+def read_arrays(
+    connection: psycopg.Connection[Any], query: LiteralString, parameters: Mapping[str, Any], types: Mapping[str, Any]
+) -> list[NDArray[Any]]:
+    """Read columns.
+
+    Args:
+        connection: any.
+        query: gives one row: for each column ``array_send`` of the array of all its values, none of them null.
+        parameters: of the query.
+        types: NumPy type of each column, of 4 or 8 bytes, by its name.
+
+    Returns:
+        Each column, shape ``(n_rows,)``, all in the same order.
+    """
+    row = _one_row(connection, query, parameters)
+    if row is None:
+        return [np.empty(0, dtype=kind) for kind in types.values()]
+    return [_array(blob, kind) for blob, kind in zip(row, types.values(), strict=True)]
+
+
+def _one_row(
+    connection: psycopg.Connection[Any], query: LiteralString, parameters: Mapping[str, Any]
+) -> tuple[bytes, ...] | None:
+    """What a query of aggregates gives; None where there was nothing to aggregate."""
+    with connection.cursor(binary=True) as cursor:
+        row = cursor.execute(query, parameters).fetchone()
+    return None if row is None or row[0] is None else row
+
+
+def _array(blob: bytes, kind: Any) -> NDArray[Any]:
+    """Elements of one array as ``array_send`` gives it."""
+    return _elements(blob, np.array([(len(blob) - 20) // (4 + np.dtype(kind).itemsize)]), kind)
 
 
 def _elements(blob: bytes, lengths: NDArray[np.int64], kind: Any) -> NDArray[Any]:
@@ -139,9 +172,9 @@ def read_vectors(
     Returns:
         Keys, ascending, shape ``(n_rows,)``, and vectors, shape ``(n_rows, dim)``.
     """
-    statement = sql.SQL(
-        "copy (select {key}, embedding from {table} where version_no = {version} and {key} between {first} and {last} "
-        "order by {key}) to stdout (format binary)"
+    query = sql.SQL(
+        "select {key}, embedding from {table} where version_no = {version} and {key} between {first} and {last} "
+        "order by {key}"
     ).format(
         key=sql.Identifier(key),
         table=sql.Identifier("recsql", table),
@@ -149,7 +182,22 @@ def read_vectors(
         first=sql.Literal(between[0]),
         last=sql.Literal(between[1]),
     )
-    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+    return read_keyed_vectors(connection, query)
+
+
+def read_keyed_vectors(
+    connection: psycopg.Connection[Any],
+    query: LiteralString | sql.Composed,
+    parameters: Mapping[str, Any] | None = None,
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Read a query's rows of a key and a vector, all of one dimension.
+
+    Returns:
+        Keys, shape ``(n_rows,)``, and vectors, shape ``(n_rows, dim)``, in the order of the query.
+    """
+    text = sql.SQL(query) if isinstance(query, str) else query
+    statement = sql.SQL("copy ({}) to stdout (format binary)").format(text)
+    with connection.cursor() as cursor, cursor.copy(statement, parameters) as copy:
         blob = b"".join(copy)[len(_HEADER) : -len(_TRAILER)]
     if not blob:
         return np.empty(0, dtype=np.int64), np.empty((0, 0), dtype=np.float32)
