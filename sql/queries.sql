@@ -420,8 +420,12 @@ select artifact, item_nos, metrics -> 'epochs' from recsql.model_version where v
 select user_no, n_known from recsql.new_interaction(%(run_no)s::integer, %(earlier)s::integer) order by user_no;
 
 -- add_model_vectors --
--- Prepare the vectors of a version.
-select recsql.add_model_vectors(%(version_no)s::integer, %(dim)s::integer);
+-- Prepare the vectors of a version, which are indexed when they are there.
+select recsql.add_model_vectors(%(version_no)s::integer, %(dim)s::integer, p_with_index => false);
+
+-- index_model_vectors --
+-- Index the item vectors of a version.
+select recsql.add_vector_index('item_vector_' || %(version_no)s::integer);
 
 -- refresh_candidates --
 -- Candidates of one source for some users.
@@ -511,16 +515,11 @@ where i.version_no = %(kept_no)s
 order by i.item_no;
 
 -- keep_user_vectors --
--- Of those users of whom nothing has changed since, the vectors of a version as those of another.
+-- Some users' vectors of a version as those of another.
 insert into recsql.user_vector (version_no, user_no, embedding)
 select %(version_no)s, u.user_no, u.embedding
 from recsql.user_vector as u
-where
-    u.version_no = %(kept_no)s
-    and u.user_no in (
-        select n.user_no
-        from recsql.unchanged_user(%(run_no)s::integer, %(since_no)s::integer, %(with_weights)s::boolean) as n
-    )
+where u.version_no = %(kept_no)s and u.user_no = any(%(user_nos)s::integer [])
 order by u.user_no;
 
 -- unchanged_users --
