@@ -17,15 +17,11 @@ import numpy as np
 import psycopg
 
 from benchmarks.candidates_numpy import DenseSources
-from benchmarks.data import DATASETS
+from benchmarks.data import DATASETS, pipeline_on
 from benchmarks.report import Report, make_parser
 from benchmarks.similarity import IN_WORKER
-from recsql import db, ingest, migrate
-from recsql.cli.output import progress_bars
 from recsql.queries import QUERIES
-from recsql.readers.factory import open_reader
-from workers.commands import embed_backlog, stage_bars
-from workers.pipeline import Pipeline, PipelineConfig
+from workers.pipeline import Pipeline
 from workers.run import Progress, Run
 from workers.stages import item_weights, similarity, write_candidates
 
@@ -79,13 +75,8 @@ def main() -> None:
     options = parser.parse_args()
     numbers = {name: int(number) for name, _, number in (part.partition("=") for part in options.sources.split(","))}
     report = Report("candidates", options.dataset, "loo", options.seed)
-    url = db.database_url()
-    migrate.upgrade(url)
-    source, config = DATASETS[options.dataset]
-    with db.connect(url) as connection, progress_bars() as progress:
-        ingest.load(connection, open_reader(source))
-        bars = stage_bars(progress)
-        pipeline = Pipeline(connection, PipelineConfig(candidates_of=numbers, **config), bars)
+    with pipeline_on(options.dataset, candidates_of=numbers) as pipeline:
+        connection, bars = pipeline.connection, pipeline.bar
         run = Run(connection, _find_run(pipeline), "test", pipeline.config)
         _prepare(run, numbers)
         dense = DenseSources(run, numbers)
@@ -122,7 +113,6 @@ def _find_run(pipeline: Pipeline) -> int:
     row = pipeline.connection.execute(TRAINED_RUN).fetchone()
     if row is not None:
         return row[0]
-    embed_backlog(pipeline.connection, pipeline.bar)
     return pipeline.run("test", until="train")
 
 

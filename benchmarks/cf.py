@@ -14,17 +14,13 @@ from typing import Any
 import numpy as np
 import psycopg
 
-from benchmarks.data import DATASETS
+from benchmarks.data import DATASETS, pipeline_on
 from benchmarks.peers import PEERS, measure_peers
 from benchmarks.report import Report, make_parser
-from recsql import db, ingest, migrate
-from recsql.cli.output import progress_bars
+from recsql import db
 from recsql.queries import QUERIES
-from recsql.readers.factory import open_reader
-from workers.commands import stage_bars
 from workers.evaluate import interval
 from workers.fusion_weights import fit_policy
-from workers.pipeline import Pipeline, PipelineConfig
 from workers.run import Part, Run
 from workers.stages import item_weights, similarity
 
@@ -48,22 +44,17 @@ def main() -> None:
         "--peers", nargs="*", choices=PEERS, default=list(PEERS), help="which to measure; all by default"
     )
     options = parser.parse_args()
-    source, config = DATASETS[options.dataset]
     report = Report("cf", options.dataset, options.protocol, options.seed)
-    url = db.database_url()
-    migrate.upgrade(url)
     results: dict[str, float] = {}
-    with db.connect(url) as connection, progress_bars() as progress:
-        ingest.load(connection, open_reader(source))
-        bars = stage_bars(progress)
-        pipeline = Pipeline(connection, PipelineConfig(protocol=options.protocol, seed=options.seed, **config), bars)
+    with pipeline_on(options.dataset, content=False, protocol=options.protocol, seed=options.seed) as pipeline:
+        connection, bars = pipeline.connection, pipeline.bar
         runs: dict[Part, Run] = {
             part: Run(connection, pipeline.run(part, until="slit"), part, pipeline.config)
             for part in ("validation", "test")
         }
         validation_no, test_no = (run.run_no for run in runs.values())
         # Both runs and the peers at once: nothing here is timed, and each is at work in a process of its own.
-        with ThreadPoolExecutor(3) as threads, db.connect(url) as other, db.connect(url) as third:
+        with ThreadPoolExecutor(3) as threads, db.connect() as other, db.connect() as third:
             peers = threads.submit(
                 measure_peers, third, validation_no, test_no, options.seed, tuple(options.peers), bars("peers")
             )

@@ -1,8 +1,12 @@
 """The data sets that models are measured on, loaded and embedded, with the pipeline's settings for each."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
 
 from recsql import db, ingest, migrate
 from recsql.cli.output import progress_bars
@@ -27,21 +31,38 @@ DATASETS = {
 
 
 @contextmanager
-def pipeline_on(dataset: str, **settings: Any) -> Iterator[Pipeline]:
-    """A pipeline on the configured database, which has the data set with its content vectors.
+def pipeline_on(dataset: str, url: str | None = None, *, content: bool = True, **settings: Any) -> Iterator[Pipeline]:
+    """A pipeline on a database that has the data set.
 
     Args:
         dataset: a name of ``DATASETS``.
+        url: of the database; the configured one when None.
+        content: whether items are embedded, if they are not.
         settings: of :class:`PipelineConfig`, beside the data set's own.
     """
     source, config = DATASETS[dataset]
-    url = db.database_url()
+    url = url or db.database_url()
     migrate.upgrade(url)
     with db.connect(url) as connection, progress_bars() as progress:
         ingest.load(connection, open_reader(source))
         bars = stage_bars(progress)
-        embed_backlog(connection, bars)
+        if content:
+            embed_backlog(connection, bars)
         yield Pipeline(connection, PipelineConfig(**config, **settings), bars)
+
+
+@contextmanager
+def fresh_database(url: str) -> Iterator[str]:
+    """URL of a migrated database beside the configured one, which is dropped afterwards."""
+    name = sql.Identifier(f"recsql_benchmark_{os.getpid()}")
+    with db.connect(url, check=False) as admin:
+        admin.execute(sql.SQL("create database {} template template0").format(name))
+        try:
+            target = make_conninfo(url, dbname=name.as_string().strip('"'))
+            migrate.upgrade(target)
+            yield target
+        finally:
+            admin.execute(sql.SQL("drop database if exists {} with (force)").format(name))
 
 
 def model_options(dataset: str, model: str) -> dict[str, Any]:

@@ -6,22 +6,18 @@ repetition has a new database, in which both sides run, each the first in turn; 
 """
 
 import logging
-import os
 import statistics
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
-from psycopg import sql
-from psycopg.conninfo import make_conninfo
 from pyarrow import csv
 
+from benchmarks.data import fresh_database
 from benchmarks.report import Report, make_parser
-from recsql import db, ingest, migrate
+from recsql import db, ingest
 from recsql.readers.factory import open_reader
 
 logger = logging.getLogger(__name__)
@@ -64,20 +60,6 @@ def prepare(source: str) -> tuple[bytes, int]:
     sink = pa.BufferOutputStream()
     csv.write_csv(numbers, sink, csv.WriteOptions(include_header=False))
     return sink.getvalue().to_pybytes(), events.num_rows
-
-
-@contextmanager
-def fresh_database(url: str) -> Iterator[str]:
-    """URL of a migrated database beside the configured one, which is dropped afterwards."""
-    name = sql.Identifier(f"recsql_ingest_{os.getpid()}")
-    with db.connect(url, check=False) as admin:
-        admin.execute(sql.SQL("create database {} template template0").format(name))
-        try:
-            target = make_conninfo(url, dbname=name.as_string().strip('"'))
-            migrate.upgrade(target)
-            yield target
-        finally:
-            admin.execute(sql.SQL("drop database if exists {} with (force)").format(name))
 
 
 def load(connection: psycopg.Connection[Any], source: str, n_rows: int) -> float:

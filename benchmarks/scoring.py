@@ -13,14 +13,10 @@ from statistics import median
 
 import numpy as np
 
-from benchmarks.data import DATASETS
+from benchmarks.data import DATASETS, pipeline_on
 from benchmarks.report import Report, make_parser
-from recsql import db, ingest, migrate
-from recsql.cli.output import progress_bars
-from recsql.readers.factory import open_reader
-from workers.commands import embed_backlog, stage_bars
 from workers.models.registry import MODELS
-from workers.pipeline import Pipeline, PipelineConfig
+from workers.pipeline import Pipeline
 from workers.run import Run
 from workers.scoring import ModelScorer, score, score_by
 from workers.versions import find_version, histories_of, load_model
@@ -50,21 +46,15 @@ def main() -> None:
     options = parser.parse_args()
     label = options.dataset if options.model == "transformer" else f"{options.dataset}-{options.model}"
     report = Report("scoring", label, "loo", options.seed)
-    url = db.database_url()
-    migrate.upgrade(url)
-    source, config = DATASETS[options.dataset]
-    with db.connect(url) as connection, progress_bars() as progress:
-        ingest.load(connection, open_reader(source))
-        bars = stage_bars(progress)
-        pipeline = Pipeline(connection, PipelineConfig(seed=options.seed, **config), bars)
-        run = Run(connection, _find_run(pipeline, options.model), "test", pipeline.config)
+    with pipeline_on(options.dataset, seed=options.seed) as pipeline:
+        run = Run(pipeline.connection, _find_run(pipeline, options.model), "test", pipeline.config)
         only = {name: kind for name, kind in run.models().items() if name == options.model}
         if not only:
             raise SystemExit(f"Source {options.model} is not active: 'recsql source enable {options.model}'.")
         run.models = lambda: only
         bench = _Bench(run, options.model)
         bare, whole, stage = [], [], []
-        bar = bars(f"{options.model}: {run.run_no}")
+        bar = pipeline.bar(f"{options.model}: {run.run_no}")
         for turn in range(options.repeats):
             bare.append(_timed(bench.in_memory))
             whole.append(_timed(bench.by_model))
@@ -88,7 +78,6 @@ def _find_run(pipeline: Pipeline, name: str) -> int:
     row = pipeline.connection.execute(SCORED_RUN, (name,)).fetchone()
     if row is not None:
         return row[0]
-    embed_backlog(pipeline.connection, pipeline.bar)
     return pipeline.run("test", until="candidates")
 
 

@@ -18,16 +18,13 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 from scipy.sparse import csr_matrix
 
-from benchmarks.data import DATASETS
+from benchmarks.data import DATASETS, pipeline_on
 from benchmarks.report import Report, make_parser
-from recsql import db, ingest, migrate
-from recsql.cli.output import progress_bars
+from recsql import db, migrate
 from recsql.queries import QUERIES
-from recsql.readers.factory import open_reader
-from workers.commands import stage_bars
 from workers.evaluate import interval
 from workers.interactions import RunData
-from workers.pipeline import Pipeline, PipelineConfig
+from workers.pipeline import PipelineConfig
 from workers.run import Run
 from workers.stages import item_weights, similarity
 
@@ -60,15 +57,10 @@ def main() -> None:
         "--growth", type=int, choices=(6, 7, 8), help="refresh simulated histories of 10^5 … 10^GROWTH interactions too"
     )
     options = parser.parse_args()
-    source, config = DATASETS[options.dataset]
     report = Report("similarity", options.dataset, "loo", options.seed)
-    url = db.database_url()
-    migrate.upgrade(url)
     results: dict[str, float] = {}
-    with db.connect(url) as connection, progress_bars() as progress:
-        ingest.load(connection, open_reader(source))
-        bars = stage_bars(progress)
-        pipeline = Pipeline(connection, PipelineConfig(**config), bars)
+    with pipeline_on(options.dataset, content=False) as pipeline:
+        connection, bars = pipeline.connection, pipeline.bar
         run_no = pipeline.run("test", until="popularity")
         run, bar = Run(connection, run_no, "test", pipeline.config), bars("similarity")
         refresh = {method: similarity(method) for method in IN_SQL} | {name: item_weights(name) for name in IN_WORKER}
@@ -87,10 +79,10 @@ def main() -> None:
             value, lo, hi, _ = interval(measure_quality(connection, run_no, method), options.seed)
             if value is not None and lo is not None and hi is not None:
                 results |= {f"{method}.ndcg@10": value, f"{method}.ndcg@10.lo": lo, f"{method}.ndcg@10.hi": hi}
-        results |= measure_incremental(connection, config.get("reverse", 0.4))
-        results |= measure_caps(connection, run_no, config.get("reverse", 0.4))
+        results |= measure_incremental(connection, pipeline.config.reverse)
+        results |= measure_caps(connection, run_no, pipeline.config.reverse)
         if options.growth:
-            results |= measure_growth(url, options.growth, bars("growth"))
+            results |= measure_growth(db.database_url(), options.growth, bars("growth"))
     report.publish(results, options.save)
 
 

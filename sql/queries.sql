@@ -157,18 +157,18 @@ select item_no from recsql.interaction where run_no = %(run_no)s
 order by item_no;
 
 -- run_sequences --
--- Positive interactions of a run, one row a user, oldest first: items, weights, kinds, ratings and seconds.
+-- Positive interactions of some users of a run in binary form, in no order: users, steps back, items, weights, kinds, ratings
+-- and seconds. Sorting them here takes longer than all else.
 select
-    user_no,
-    array_agg(item_no order by step desc),
-    array_agg(weight order by step desc),
-    array_agg(coalesce(kind_no, -1) order by step desc),
-    array_agg(coalesce(rating, 0) order by step desc),
-    array_agg(extract(epoch from at)::bigint order by step desc)
-from recsql.interaction
-where run_no = %(run_no)s and step is not null
-group by user_no
-order by user_no;
+    array_send(array_agg(i.user_no)),
+    array_send(array_agg(i.step)),
+    array_send(array_agg(i.item_no)),
+    array_send(array_agg(i.weight)),
+    array_send(array_agg(coalesce(i.kind_no, -1)::integer)),
+    array_send(array_agg(coalesce(i.rating, 0))),
+    array_send(array_agg(extract(epoch from i.at)::bigint))
+from recsql.interaction as i
+where i.run_no = %(run_no)s and i.user_no between %(first)s and %(last)s and i.step is not null;
 
 -- run_dislikes --
 -- What users turned down, by how much, and how many of their positive interactions came before.
@@ -181,22 +181,20 @@ from (
         i.step,
         count(i.step) over (partition by i.user_no order by i.at, i.event_no) as n_before
     from recsql.interaction as i
-    where i.run_no = %(run_no)s
+    where
+        i.run_no = %(run_no)s
+        and i.user_no in (
+            select t.user_no from recsql.interaction as t where t.run_no = %(run_no)s and t.step is null and t.weight < 0
+        )
 ) as d
 where d.step is null and d.weight < 0 and d.n_before > 0
 order by d.user_no, d.n_before, d.item_no;
 
--- run_content --
--- Content vectors of a run's items.
-select e.item_no, e.embedding::text
+-- content_vectors --
+-- Content vectors of all items.
+select e.item_no, e.embedding
 from recsql.item_embedding as e
-where
-    e.space_no = (select s.space_no from recsql.content_space as s)
-    and e.item_no in (
-        select c.item_no from recsql.catalogue(%(run_no)s::integer) as c
-        union all
-        select i.item_no from recsql.interaction as i where i.run_no = %(run_no)s
-    )
+where e.space_no = (select s.space_no from recsql.content_space as s)
 order by e.item_no;
 
 -- run_targets --
@@ -422,8 +420,12 @@ select artifact, item_nos, metrics -> 'epochs' from recsql.model_version where v
 select user_no, n_known from recsql.new_interaction(%(run_no)s::integer, %(earlier)s::integer) order by user_no;
 
 -- add_model_vectors --
--- Prepare the vectors of a version.
-select recsql.add_model_vectors(%(version_no)s::integer, %(dim)s::integer);
+-- Prepare the vectors of a version, which are indexed when they are there.
+select recsql.add_model_vectors(%(version_no)s::integer, %(dim)s::integer, p_with_index => false);
+
+-- index_model_vectors --
+-- Index the item vectors of a version.
+select recsql.add_vector_index('item_vector_' || %(version_no)s::integer);
 
 -- refresh_candidates --
 -- Candidates of one source for some users.
@@ -435,12 +437,19 @@ select recsql.analyze_candidates();
 
 -- candidate_lists --
 -- Candidates of some users in binary form: the user of each list, how many it has, and the lists after each other, all in one
--- order, whichever that is.
+-- order, whichever that is. As vectors, which take a third of the time, where those hold so many and so large numbers exactly.
 select
     array_send(array_agg(c.user_no)),
     array_send(array_agg(cardinality(c.item_nos))),
-    string_agg(array_send(c.item_nos), ''::bytea)
+    string_agg(case when v.is_exact then vector_send(c.item_nos::vector) else array_send(c.item_nos) end, ''::bytea)
 from recsql.candidate as c
+cross join (
+    select
+        max(cardinality(l.item_nos)) <= 16000
+        and (select max(i.item_no) from recsql.item as i) <= 16777216 as is_exact
+    from recsql.candidate as l
+    where l.run_no = %(run_no)s and l.user_no between %(first)s and %(last)s
+) as v
 where c.run_no = %(run_no)s and c.user_no between %(first)s and %(last)s and c.item_nos <> '{}';
 
 -- score_lists --
@@ -506,16 +515,11 @@ where i.version_no = %(kept_no)s
 order by i.item_no;
 
 -- keep_user_vectors --
--- Of those users of whom nothing has changed since, the vectors of a version as those of another.
+-- Some users' vectors of a version as those of another.
 insert into recsql.user_vector (version_no, user_no, embedding)
 select %(version_no)s, u.user_no, u.embedding
 from recsql.user_vector as u
-where
-    u.version_no = %(kept_no)s
-    and u.user_no in (
-        select n.user_no
-        from recsql.unchanged_user(%(run_no)s::integer, %(since_no)s::integer, %(with_weights)s::boolean) as n
-    )
+where u.version_no = %(kept_no)s and u.user_no = any(%(user_nos)s::integer [])
 order by u.user_no;
 
 -- unchanged_users --
@@ -601,14 +605,14 @@ returning policy_no;
 select recsql.fuse(%(run_no)s::integer, %(policy_no)s::integer, %(first)s::integer, %(last)s::integer);
 
 -- user_range --
--- Users of a run.
-select coalesce(min(u.user_no), 0), coalesce(max(u.user_no), -1)
+-- Users of a run: the ends of two indexes.
+select coalesce(min(u.first_no), 0), coalesce(max(u.last_no), -1)
 from (
-    select i.user_no from recsql.interaction as i where i.run_no = %(run_no)s
+    select min(i.user_no) as first_no, max(i.user_no) as last_no from recsql.interaction as i where i.run_no = %(run_no)s
     union all
-    select c.user_no
-    from recsql.run as r inner join recsql.split_cut as c on c.split_no = r.split_no
-    where r.run_no = %(run_no)s
+    select min(c.user_no) as first_no, max(c.user_no) as last_no
+    from recsql.split_cut as c
+    where c.split_no = (select r.split_no from recsql.run as r where r.run_no = %(run_no)s)
 ) as u;
 
 -- user_metric --

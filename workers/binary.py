@@ -23,31 +23,71 @@ def read_lists(
     Args:
         connection: any.
         query: gives one row: ``array_send`` of the array of all keys, ``array_send`` of that of all lengths, and for
-            each column of lists its ``array_send``, all after each other; no list may be empty.
+            each column of lists its ``array_send``, all after each other; no list may be empty. Of a column whose
+            numbers are exact in single precision, ``vector_send`` may stand in its place.
         parameters: of the query.
-        types: NumPy type of each column of lists, of 4 bytes, by its name.
+        types: NumPy type of each column of lists, of 4 or 8 bytes, by its name.
 
     Returns:
         Keys and lengths, shape ``(n_lists,)``, and of each column the values of all lists after each other, shape
         ``(sum of lengths,)``.
     """
-    with connection.cursor(binary=True) as cursor:
-        row = cursor.execute(query, parameters).fetchone()
-    if row is None or row[0] is None:
+    row = _one_row(connection, query, parameters)
+    if row is None:
         nothing = np.empty(0, dtype=np.int64)
         return nothing, nothing, [np.empty(0, dtype=kind) for kind in types.values()]
-    keys, lengths = (_elements(blob, np.array([0]), np.array([(len(blob) - 20) // 8])) for blob in row[:2])
-    lengths = lengths.astype(np.int64)
-    # In numbers of 4 bytes: 5 before the first element of an array, and before each element its length.
-    sizes = 5 + 2 * lengths
-    starts = np.cumsum(sizes) - sizes
-    values = [_elements(blob, starts, lengths, kind) for blob, kind in zip(row[2:], types.values(), strict=True)]
-    return keys.astype(np.int64), lengths, values
+    keys, lengths = (_array(blob, np.int32).astype(np.int64) for blob in row[:2])
+    return keys, lengths, [_elements(blob, lengths, kind) for blob, kind in zip(row[2:], types.values(), strict=True)]
 
 
-def _elements(blob: bytes, starts: NDArray[np.int64], lengths: NDArray[np.int64], kind: Any = np.int32) -> NDArray[Any]:
-    numbers = np.frombuffer(blob, dtype=np.dtype(kind).newbyteorder(">"))
-    return numbers[np.repeat(starts + 6, lengths) + 2 * within(lengths)].astype(kind)
+def read_arrays(
+    connection: psycopg.Connection[Any], query: LiteralString, parameters: Mapping[str, Any], types: Mapping[str, Any]
+) -> list[NDArray[Any]]:
+    """Read columns.
+
+    Args:
+        connection: any.
+        query: gives one row: for each column ``array_send`` of the array of all its values, none of them null.
+        parameters: of the query.
+        types: NumPy type of each column, of 4 or 8 bytes, by its name.
+
+    Returns:
+        Each column, shape ``(n_rows,)``, all in the same order.
+    """
+    row = _one_row(connection, query, parameters)
+    if row is None:
+        return [np.empty(0, dtype=kind) for kind in types.values()]
+    return [_array(blob, kind) for blob, kind in zip(row, types.values(), strict=True)]
+
+
+def _one_row(
+    connection: psycopg.Connection[Any], query: LiteralString, parameters: Mapping[str, Any]
+) -> tuple[bytes, ...] | None:
+    """What a query of aggregates gives; None where there was nothing to aggregate."""
+    with connection.cursor(binary=True) as cursor:
+        row = cursor.execute(query, parameters).fetchone()
+    return None if row is None or row[0] is None else row
+
+
+def _array(blob: bytes, kind: Any) -> NDArray[Any]:
+    """Elements of one array as ``array_send`` gives it."""
+    return _elements(blob, np.array([(len(blob) - 20) // (4 + np.dtype(kind).itemsize)]), kind)
+
+
+def _elements(blob: bytes, lengths: NDArray[np.int64], kind: Any) -> NDArray[Any]:
+    """Elements of arrays or vectors as their functions send them."""
+    wide = np.dtype(kind).itemsize // 4
+    # In numbers of 4 bytes: of an array 5, and each element behind its length; of a vector 1, and the elements.
+    is_vectors = len(blob) == 4 * (len(lengths) + lengths.sum())
+    n_before, n_each = (1, 1) if is_vectors else (5, 1 + wide)
+    numbers = np.frombuffer(blob, dtype=">f4" if is_vectors else ">i4")
+    ends = np.cumsum(n_before + n_each * lengths)
+    is_element = np.ones(len(numbers), dtype=bool)
+    is_element[np.subtract.outer(ends - n_each * lengths, np.arange(1, n_before + 1))] = False
+    elements = numbers[is_element]
+    if not is_vectors:
+        elements = elements.reshape(-1, n_each)[:, 1:].copy().view(np.dtype(kind).newbyteorder(">")).ravel()
+    return elements.astype(kind)
 
 
 def within(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -87,20 +127,23 @@ def _list_rows(
     heads[:, 0] = len(numbers) + len(lists)
     for nth, column in enumerate(numbers.values()):
         heads[:, 1 + 4 * nth : 5 + 4 * nth] = _quartets(n_rows, column)
-    sizes = np.empty((n_rows, 2 * len(lists)), dtype=np.int64)
-    sizes[:, ::2], sizes[:, 1::2] = _HEAD, 4 * lengths[:, None]
-    sizes[:, 0] += n_before
-    part = np.repeat(np.tile(np.arange(2 * len(lists), dtype=np.uint8), n_rows), sizes.ravel())
-    rows = np.empty(len(part), dtype=">i2")
     for nth, values in enumerate(lists.values()):
         head = np.zeros((n_rows, _HEAD // 2), dtype=">i4")
         head[:, 0] = 2 * (_HEAD - 2) + 8 * lengths
         head[:, 1], head[:, 3], head[:, 4], head[:, 5] = 1, _OIDS[values.dtype], lengths, 1
         begin = n_before + _HEAD * nth
         heads[:, begin : begin + _HEAD] = head.view(">i2")
-        rows[part == 2 * nth + 1] = _quartets(len(values), values.view(np.int32)).ravel()
-    rows[part % 2 == 0] = heads.ravel()
-    return rows.tobytes()
+    # Whole slices, which are copied faster than their elements by index.
+    before = memoryview(heads.tobytes())
+    elements = [memoryview(_quartets(len(values), values.view(np.int32)).tobytes()) for values in lists.values()]
+    cuts = [0, *(2 * (n_before + _HEAD * (nth + 1)) for nth in range(len(lists)))]
+    slices: list[memoryview] = []
+    start = 0
+    for row, stop in zip(range(0, len(before), cuts[-1]), (8 * np.cumsum(lengths)).tolist(), strict=True):
+        for nth, values in enumerate(elements):
+            slices += before[row + cuts[nth] : row + cuts[nth + 1]], values[start:stop]
+        start = stop
+    return b"".join(slices)
 
 
 def _quartets(n: int, values: NDArray[np.integer] | int) -> NDArray[Any]:
@@ -129,9 +172,9 @@ def read_vectors(
     Returns:
         Keys, ascending, shape ``(n_rows,)``, and vectors, shape ``(n_rows, dim)``.
     """
-    statement = sql.SQL(
-        "copy (select {key}, embedding from {table} where version_no = {version} and {key} between {first} and {last} "
-        "order by {key}) to stdout (format binary)"
+    query = sql.SQL(
+        "select {key}, embedding from {table} where version_no = {version} and {key} between {first} and {last} "
+        "order by {key}"
     ).format(
         key=sql.Identifier(key),
         table=sql.Identifier("recsql", table),
@@ -139,7 +182,22 @@ def read_vectors(
         first=sql.Literal(between[0]),
         last=sql.Literal(between[1]),
     )
-    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+    return read_keyed_vectors(connection, query)
+
+
+def read_keyed_vectors(
+    connection: psycopg.Connection[Any],
+    query: LiteralString | sql.Composed,
+    parameters: Mapping[str, Any] | None = None,
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Read a query's rows of a key and a vector, all of one dimension.
+
+    Returns:
+        Keys, shape ``(n_rows,)``, and vectors, shape ``(n_rows, dim)``, in the order of the query.
+    """
+    text = sql.SQL(query) if isinstance(query, str) else query
+    statement = sql.SQL("copy ({}) to stdout (format binary)").format(text)
+    with connection.cursor() as cursor, cursor.copy(statement, parameters) as copy:
         blob = b"".join(copy)[len(_HEADER) : -len(_TRAILER)]
     if not blob:
         return np.empty(0, dtype=np.int64), np.empty((0, 0), dtype=np.float32)

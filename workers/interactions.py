@@ -6,10 +6,27 @@ from typing import Any
 import numpy as np
 import psycopg
 from numpy.typing import NDArray
-from pgvector import Vector
 
 from recsql.queries import QUERIES
+from workers.binary import read_arrays, read_keyed_vectors
 from workers.models.base import Dislikes, FloatArray, IntArray, Sequences
+
+_LOOKED_UP = 2
+"""Up to so many numbers from the first key to the last for each that is wanted, keys are looked up in an array of all
+those numbers; beyond that they are searched for."""
+
+_USERS_AT_ONCE = 20_000
+"""Numbers of users whose histories are read together: no value of the database may have more than 1 GB."""
+
+_SENT = {
+    "user_no": np.int32,
+    "step": np.int32,
+    "items": np.int32,
+    "weights": np.float32,
+    "kinds": np.int32,
+    "values": np.float32,
+    "times": np.int64,
+}
 
 
 @dataclass(frozen=True)
@@ -40,6 +57,12 @@ def rows_of(keys: NDArray[np.integer], wanted: NDArray[np.integer]) -> NDArray[n
     """Place of each wanted key among ``keys``, which ascend, -1 where it is not there."""
     if not len(keys):
         return np.full(len(wanted), -1, dtype=np.int64)
+    n_between = int(keys[-1]) - int(keys[0]) + 1
+    if n_between <= _LOOKED_UP * len(wanted):
+        rows = np.full(n_between + 1, -1, dtype=np.int64)
+        rows[keys - keys[0]] = np.arange(len(keys))
+        places = np.where((wanted >= keys[0]) & (wanted <= keys[-1]), wanted - keys[0], n_between)
+        return rows[places]
     rows = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
     return np.where(keys[rows] == wanted, rows, -1)
 
@@ -48,26 +71,18 @@ def read_run(connection: psycopg.Connection[Any], run_no: int) -> RunData:
     """Read a run's catalogue, interactions, content vectors and, in an offline run, its targets."""
     parameters = {"run_no": run_no}
     item_nos = _column(connection.execute(QUERIES["run_items"], parameters).fetchall())
-    histories = connection.execute(QUERIES["run_sequences"], parameters).fetchall()
-    user_nos = _column(histories)
-    offsets = np.cumsum([0, *(len(history[1]) for history in histories)], dtype=np.int64)
+    user_nos, lengths, columns = _histories(connection, run_no)
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
     turned_down = connection.execute(QUERIES["run_dislikes"], parameters).fetchall()
-    sequences = Sequences(
-        np.searchsorted(item_nos, _joined(histories, 1, np.int64)),
-        offsets,
-        weights=_joined(histories, 2, np.float32),
-        kinds=_joined(histories, 3, np.int64),
-        values=_joined(histories, 4, np.float32),
-        times=_joined(histories, 5, np.int64),
-        dislikes=_dislikes(turned_down, item_nos, user_nos, offsets),
-    )
-    data = RunData(item_nos, user_nos, sequences)
+    columns["items"] = rows_of(item_nos, columns["items"])
+    dislikes = _dislikes(turned_down, item_nos, user_nos, offsets)
+    data = RunData(item_nos, user_nos, Sequences(**columns, offsets=offsets, dislikes=dislikes))
 
-    vectors = connection.execute(QUERIES["run_content"], parameters).fetchall()
-    if vectors:
-        stacked = np.stack([Vector.from_text(text).to_numpy() for _, text in vectors])
-        content = np.full((len(item_nos), stacked.shape[1]), np.nan, dtype=np.float32)
-        content[np.searchsorted(item_nos, _column(vectors))] = stacked
+    described, vectors = read_keyed_vectors(connection, QUERIES["content_vectors"])
+    rows = rows_of(item_nos, described)
+    if (rows >= 0).any():
+        content = np.full((len(item_nos), vectors.shape[1]), np.nan, dtype=np.float32)
+        content[rows[rows >= 0]] = vectors[rows >= 0]
         data = replace(data, content=content)
     wanted = connection.execute(QUERIES["run_targets"], parameters).fetchall()
     if wanted:
@@ -80,9 +95,24 @@ def read_run(connection: psycopg.Connection[Any], run_no: int) -> RunData:
     return data
 
 
-def _joined(rows: list[Any], column: int, kind: Any) -> Any:
-    """Arrays of all rows one behind the other, shape ``(n,)``."""
-    return np.concatenate([np.zeros(0, kind), *(np.array(row[column], kind) for row in rows)])
+def _histories(
+    connection: psycopg.Connection[Any], run_no: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], dict[str, NDArray[Any]]]:
+    """Users, ascending, how many interactions each has, and columns of those by their names in :class:`Sequences`."""
+    first, last = connection.execute(QUERIES["user_range"], {"run_no": run_no}).fetchone() or (0, -1)
+    # An empty range as well, so that there is something to join.
+    ranges = [(0, -1), *((begin, begin + _USERS_AT_ONCE - 1) for begin in range(first, last + 1, _USERS_AT_ONCE))]
+    parts = [
+        read_arrays(connection, QUERIES["run_sequences"], {"run_no": run_no, "first": begin, "last": end}, _SENT)
+        for begin, end in ranges
+    ]
+    columns = {name: np.concatenate(column) for name, column in zip(_SENT, zip(*parts, strict=True), strict=True)}
+    user_nos, steps = columns.pop("user_no").astype(np.int64), columns.pop("step")
+    # The oldest first, from which most steps lead to now.
+    order = np.argsort(user_nos << 32 | (2**31 - 1 - steps))
+    columns = {name: values[order] for name, values in columns.items()}
+    columns |= {name: columns[name].astype(np.int64) for name in ("items", "kinds")}
+    return *np.unique(user_nos, return_counts=True), columns
 
 
 def _dislikes(rows: list[Any], item_nos: IntArray, user_nos: IntArray, offsets: IntArray) -> Dislikes | None:

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager
+from itertools import islice
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -116,14 +117,17 @@ def at_once(connection: psycopg.Connection[Any]) -> Submit:
 
 
 def read_ahead(submit: Submit, work: Callable[..., T], chunks: Iterable[Any], n: int = 2) -> Iterator[T]:
-    """Results of work on each chunk in order, of which up to ``n`` are made before they are asked for."""
-    waiting: deque[Future[T]] = deque()
-    for chunk in chunks:
-        waiting.append(submit(work, chunk))
-        if len(waiting) > n:
-            yield _result(waiting.popleft())
-    while waiting:
-        yield _result(waiting.popleft())
+    """Results of work on each chunk in order, of which up to ``n`` are made before they are asked for, from now on."""
+    left = iter(chunks)
+    waiting = deque(submit(work, chunk) for chunk in islice(left, n))
+
+    def results() -> Iterator[T]:
+        while waiting:
+            result = _result(waiting.popleft())
+            waiting.extend(submit(work, chunk) for chunk in islice(left, 1))
+            yield result
+
+    return results()
 
 
 class WriteBehind:

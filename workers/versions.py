@@ -160,6 +160,7 @@ def _train(run: Run, name: str, source_kind: str, progress: Progress) -> None:
             run.one("add_model_vectors", version_no=version_no, dim=items.shape[1])
             write_vectors(run.connection, "item_vector", "item_no", version_no, data.item_nos, items)
             write_vectors(run.connection, "user_vector", "user_no", version_no, data.user_nos, users)
+            run.one("index_model_vectors", version_no=version_no)
     checkpoint.unlink(missing_ok=True)
     run.trained[name] = model
 
@@ -185,21 +186,23 @@ def _keep(run: Run, name: str, source_kind: str) -> _Told:
     if dim is None and source_kind == "vector":
         return _Told(False, f"trained, since version {kept.version_no} has no vectors")
     # Computed while no transaction is open.
-    changed, users = np.empty(0, dtype=np.int64), None
+    unchanged = changed = np.empty(0, dtype=np.int64)
+    users = None
     if dim is not None:
-        changed = np.flatnonzero(~np.isin(run.data.user_nos, run.unchanged_users(reads_weights(run, name))))
+        unchanged = run.unchanged_users(reads_weights(run, name))
+        changed = np.flatnonzero(~np.isin(run.data.user_nos, unchanged))
         if len(changed):
             users = load_model(run, name, kept).user_vectors(histories_of(run.data, kept).take(changed))
     with run.connection.transaction():
         version_no = run.one("keep_model_version", version_no=kept.version_no)
         if dim is not None:
             numbers = {"version_no": version_no, "kept_no": kept.version_no}
-            since = {"since_no": run.since_no, "with_weights": reads_weights(run, name)}
             run.one("add_model_vectors", version_no=version_no, dim=dim)
             run.connection.execute(QUERIES["keep_item_vectors"], numbers)
-            run.connection.execute(QUERIES["keep_user_vectors"], run.parameters(**numbers, **since))
+            run.connection.execute(QUERIES["keep_user_vectors"], numbers | {"user_nos": unchanged.tolist()})
             if users is not None:
                 write_vectors(run.connection, "user_vector", "user_no", version_no, run.data.user_nos[changed], users)
+            run.one("index_model_vectors", version_no=version_no)
     note = f"version {kept.version_no} is kept"
     if dim is not None:
         note += f", with vectors of {len(changed):,} of {len(run.data.user_nos):,} users computed anew"

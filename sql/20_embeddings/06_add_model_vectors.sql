@@ -1,5 +1,5 @@
 -- recsql.add_model_vectors: prepares the partitions of a model version; idempotent.
-create function recsql.add_model_vectors(p_version_no integer, p_dim integer)
+create function recsql.add_model_vectors(p_version_no integer, p_dim integer, p_with_index boolean default true)
 returns void
 language plpgsql
 set search_path = recsql, public, pg_temp
@@ -27,11 +27,14 @@ begin
             'alter table recsql.%1$I add constraint %1$s_dim check (vector_dims(embedding) = %2$s)', v_users, p_dim
         );
         update model_version set dim = p_dim where version_no = p_version_no;
+    end if;
+    if p_with_index then
         perform add_vector_index(v_items);
     end if;
 end
 $$;
 
-comment on function recsql.add_model_vectors(integer, integer) is
+comment on function recsql.add_model_vectors(integer, integer, boolean) is
 'Gives a model version its partitions of item_vector and user_vector, which take only p_dim dimensions, and an HNSW index for '
-'inner products. Errors: RS001 no such version, RS004 the version has other dimensions.';
+'inner products; p_with_index => false leaves that to whoever fills them, since an index of vectors that are there is made in '
+'less time (recsql.add_vector_index). Errors: RS001 no such version, RS004 the version has other dimensions.';

@@ -15,8 +15,13 @@ Cli = Callable[..., Finished]
 Start = Callable[..., "subprocess.Popen[str]"]
 
 
-READING = "select is_called from recsql.event_no_seq"
-"""Numbers were drawn for the first rows, which no rollback takes back."""
+HELD = (
+    "create function public.wait_at_row() returns trigger language plpgsql as "
+    "$$ begin perform pg_advisory_xact_lock(7); return new; end $$",
+    "create trigger wait_at_row before insert on recsql.event_inbox for each row "
+    f"when (new.line_no = '{N_ROWS // 2}') execute function public.wait_at_row()",
+)
+"""Rows arrive up to the middle of the file, and then no more as long as somebody has the lock."""
 LOADING = "where datname = current_database() and application_name = 'recsql'"
 WAITING = f"select exists (select from pg_stat_activity {LOADING} and wait_event_type = 'Lock')"
 MOMENTS = ["reading", "cleaning"]
@@ -24,12 +29,17 @@ MOMENTS = ["reading", "cleaning"]
 
 @contextmanager
 def met(database: str, start: Start, path: Path, moment: str) -> Iterator["subprocess.Popen[str]"]:
-    """A load that is met as rows arrive in the inbox, or held up when its users and items are written."""
+    """A load that is held up as rows arrive in the inbox, or when its users and items are written."""
     with psycopg.connect(database) as other:
         if moment == "cleaning":
             other.execute("lock table recsql.event in share mode")
+        else:
+            for statement in HELD:
+                other.execute(statement.encode())
+            other.commit()
+            other.execute("select pg_advisory_xact_lock(7)")
         process = start("load", "csv", path)
-        await_true(database, READING if moment == "reading" else WAITING, process)
+        await_true(database, WAITING, process)
         yield process
 
 

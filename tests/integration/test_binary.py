@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from recsql.queries import QUERIES
-from workers.binary import read_lists, read_vectors, within, write_lists, write_vectors
+from workers.binary import read_arrays, read_keyed_vectors, read_lists, read_vectors, within, write_lists, write_vectors
 
 TYPES = {"item_nos": np.int32, "scores": np.float32}
 
@@ -91,6 +91,45 @@ def test_vectors_come_back_without_rows_of_nan(connection, run_no):
     assert (len(nothing), len(none)) == (0, 0)
     text = "select embedding::text from recsql.user_vector where version_no = %s and user_no = 7"
     assert connection.execute(text, (version_no,)).fetchone() == ("[4,5,0.1]",)
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.lists(st.integers(-(2**24), 2**24), min_size=1, max_size=9), min_size=1, max_size=6))
+def test_lists_as_vectors_are_read_as_those_as_arrays(connection, lists):
+    parameters = {"lists": [str(found).replace("[", "{").replace("]", "}") for found in lists]}
+    for sent in ("array_send(x.list)", "vector_send(x.list::vector)", "array_send(x.list::bigint [])"):
+        query = (
+            "select array_send(array_agg(x.nth::integer)), array_send(array_agg(cardinality(x.list))), "
+            f"string_agg({sent}, ''::bytea) from (select t.nth, t.list::integer [] as list "
+            "from unnest(%(lists)s::text []) with ordinality as t (list, nth)) as x"
+        )
+        kind = np.int64 if "bigint" in sent else np.int32
+        keys, lengths, (values,) = read_lists(connection, query, parameters, {"list": kind})
+        assert keys.tolist() == list(range(1, len(lists) + 1))
+        assert lengths.tolist() == [len(found) for found in lists]
+        assert values.tolist() == [value for found in lists for value in found]
+        assert values.dtype == kind
+
+
+def test_arrays_are_columns(connection):
+    types = {"n": np.int32, "big": np.int64, "share": np.float32}
+    query = (
+        "select array_send(array_agg(t.n)), array_send(array_agg(1099511627776 * t.n)), "
+        "array_send(array_agg((t.n / 4.0)::real)) "
+        "from (select n from generate_series(%(first)s::integer, 3) as n order by n) as t"
+    )
+    found = read_arrays(connection, query, {"first": 1}, types)
+    assert [column.tolist() for column in found] == [[1, 2, 3], [2**40, 2**41, 3 * 2**40], [0.25, 0.5, 0.75]]
+    assert [column.dtype for column in found] == list(types.values())
+    nothing = read_arrays(connection, query, {"first": 4}, types)
+    assert [(len(column), column.dtype) for column in nothing] == [(0, kind) for kind in types.values()]
+
+
+def test_keyed_vectors_are_read_in_the_order_of_the_query(connection):
+    query = "select n, ('[' || n || ',0.1]')::vector from generate_series(%(first)s::integer, 2) as n order by n desc"
+    keys, vectors = read_keyed_vectors(connection, query, {"first": 1})
+    assert keys.tolist() == [2, 1]
+    assert vectors.tolist() == [[2, np.float32(0.1)], [1, np.float32(0.1)]]
 
 
 def test_within_counts_in_each_list():

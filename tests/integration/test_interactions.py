@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from workers import interactions as interactions_module
 from workers.interactions import read_run
 
 DAY_0 = "timestamptz '2024-01-01 00:00:00+00'"
@@ -160,3 +161,28 @@ def test_models_read_kinds_times_and_what_was_turned_down(connection):
     assert [names[item] for item in sequences.dislikes.items] == ["z"]
     assert sequences.dislikes.places.tolist() == [0]
     assert sequences.dislikes.weights.tolist() == [1]
+
+
+@pytest.mark.parametrize("n_at_once", [1, 2, 1000])
+def test_histories_are_the_oldest_first_whichever_users_are_read_together(connection, monkeypatch, n_at_once):
+    monkeypatch.setattr(interactions_module, "_USERS_AT_ONCE", n_at_once)
+    record(
+        connection,
+        ("c", "y", "like", 3),
+        ("a", "x", "like", 2),
+        ("a", "y", "like", 1),
+        ("b", "z", "dislike", 1),
+        ("c", "x", "like", 5),
+        ("c", "z", "like", 4),
+    )
+    data = read_run(connection, begin_run(connection))
+    items = dict(connection.execute("select item_no, item_id from recsql.item").fetchall())
+    users = dict(connection.execute("select user_no, user_id from recsql.app_user").fetchall())
+    found = {
+        users[number]: [items[data.item_nos[item]] for item in data.sequences.of(row)]
+        for row, number in enumerate(data.user_nos)
+    }
+    assert found == {"a": ["y", "x"], "c": ["y", "z", "x"]}
+    assert data.user_nos.tolist() == sorted(data.user_nos)
+    # Of c, who came first: days 3, 4 and 5.
+    assert np.diff(data.sequences.times[:3]).tolist() == [86400, 86400]

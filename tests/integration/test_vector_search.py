@@ -501,6 +501,16 @@ def test_model_version_keeps_its_dimensions(connection):
         )
 
 
+def test_model_version_is_indexed_at_once_or_when_its_vectors_are_there(connection):
+    (at_once, _), (later, _) = add_version(connection), add_version(connection)
+    connection.execute("select recsql.add_model_vectors(%s::integer, 2)", (at_once,))
+    connection.execute("select recsql.add_model_vectors(%s::integer, 2, p_with_index => false)", (later,))
+    indexed = "select array_agg(vector_set order by vector_set) from recsql.vector_set where index_type = 'halfvec'"
+    assert connection.execute(indexed).fetchone()[0] == [f"item_vector_{at_once}"]
+    connection.execute("select recsql.add_vector_index(%s)", (f"item_vector_{later}",))
+    assert connection.execute(indexed).fetchone()[0] == sorted([f"item_vector_{at_once}", f"item_vector_{later}"])
+
+
 def test_candidates_are_the_nearest_that_the_user_may_have_again_or_does_not_know(connection):
     for item, domain in (("a", "once"), ("b", "once"), ("c", "again"), ("d", "again"), ("e", "once")):
         connection.execute("select recsql_api.upsert_item(%s, %s, p_domain => %s)", (item, item, domain))
