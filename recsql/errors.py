@@ -9,7 +9,9 @@ Each message says what happened and what to do next, in one line::
     │   ├── SchemaError         the database is at another revision than this release
     │   └── StorageError        the disk or a quota is full
     ├── InputError              a file, a row or an argument cannot be used
-    │   └── NotFoundError       the thing that was named does not exist
+    │   ├── NotFoundError       the thing that was named does not exist
+    │   ├── ContentError        an item's content cannot be embedded
+    │   └── TemporaryError      an item's content cannot be had now
     ├── ModelError              a model or an encoder cannot be loaded, trained or used
     └── PipelineError           a stage of a run cannot go on
 """
@@ -56,3 +58,19 @@ class ModelError(RecsqlError):
 
 class PipelineError(RecsqlError):
     """A stage of a run cannot go on."""
+
+
+class ContentError(InputError):
+    """An item's content cannot be embedded."""
+
+
+class TemporaryError(InputError):
+    """An item's content cannot be had now.
+
+    Attributes:
+        provider: the host that did not answer.
+    """
+
+    def __init__(self, message: str | None = None, provider: str = "") -> None:
+        super().__init__(message)
+        self.provider = provider

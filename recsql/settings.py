@@ -3,10 +3,10 @@
 import os
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from recsql.errors import ConfigurationError
 
@@ -17,6 +17,10 @@ def default_home() -> Path:
         return Path("/var/lib/recsql")
     base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
     return Path(base) / "recsql"
+
+
+Names = Annotated[frozenset[str], NoDecode]
+"""Names with commas between them, in lower case."""
 
 
 class Settings(BaseSettings):
@@ -34,6 +38,22 @@ class Settings(BaseSettings):
     """Folder with data sets that are already on this machine."""
     text_model: str | None = None
     """Name or path of a sentence-transformers model; the packaged one when unset."""
+    media_schemes: Names = frozenset({"http", "https"})
+    """How media may be fetched: ``http``, ``https`` or both."""
+    media_hosts: Names = frozenset()
+    """Hosts that media may be fetched from, ``*.example.com`` for all below one; any public host when empty."""
+    media_private_hosts: Names = frozenset()
+    """Hosts that may have an address which is not public (in the own network, or this machine), as URLs name them."""
+    media_folders: Annotated[tuple[Path, ...], NoDecode] = ()
+    """Folders below which ``file://`` media are read, with commas between them; none when empty."""
+    media_bytes: int = Field(default=64 * 2**20, ge=1)
+    """Bytes that a medium may have."""
+    media_pixels: int = Field(default=50_000_000, ge=1)
+    """Pixels that an image may have, width times height."""
+    media_seconds: float = Field(default=3600, gt=0)
+    """Seconds that audio may last."""
+    media_timeout: float = Field(default=30, gt=0)
+    """Seconds that fetching a medium may take, redirects included."""
     model_options: Path | None = None
     """JSON file of hyperparameters that differ from the defaults, by name of the model; ``recsql tune`` prints one."""
     threads: int | None = None
@@ -54,6 +74,21 @@ class Settings(BaseSettings):
     """When workers make and serve a new run (UTC); empty for never."""
     cron_evaluate: str = "17 3 * * *"
     """When workers choose epochs and weights anew and measure every method (UTC); empty for never."""
+
+    @field_validator("media_schemes", "media_hosts", "media_private_hosts", "media_folders", mode="before")
+    @classmethod
+    def _listed(cls, value: Any, info: ValidationInfo) -> Any:
+        if not isinstance(value, str):
+            return value
+        parts = [part.strip() for part in value.split(",") if part.strip()]
+        return parts if info.field_name == "media_folders" else [part.lower() for part in parts]
+
+    @field_validator("media_schemes")
+    @classmethod
+    def _schemes_are_known(cls, value: frozenset[str]) -> frozenset[str]:
+        if value - {"http", "https"}:
+            raise ValueError("media are fetched by http and https (files: RECSQL_MEDIA_FOLDERS)")
+        return value
 
     @field_validator(
         "database_url",

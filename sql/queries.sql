@@ -191,37 +191,144 @@ where d.step is null and d.weight < 0 and d.n_before > 0
 order by d.user_no, d.n_before, d.item_no;
 
 -- content_vectors --
--- Content vectors of all items.
+-- Content vectors of all items, as a run may know them.
 select e.item_no, e.embedding
 from recsql.item_embedding as e
-where e.space_no = (select s.space_no from recsql.content_space as s)
+where e.space_no = (select s.space_no from recsql.run_space(%(run_no)s::integer) as s)
 order by e.item_no;
 
 -- run_targets --
 -- What is relevant to each user of an offline run.
 select user_no, item_no from recsql.relevant_event(%(run_no)s::integer) order by user_no, item_no;
 
--- add_text_space --
--- Make the text space of a model, or find it.
-select recsql.add_embedding_space(%(space)s, 'text', %(model)s, %(revision)s, %(dim)s, %(template)s);
+-- add_embedding_space --
+-- Make a space, or find it.
+select recsql.add_embedding_space(
+    %(space)s, %(modality)s, %(model)s, %(revision)s, %(dim)s::integer, %(template)s, %(version_no)s::integer,
+    %(source_nos)s::integer []
+);
 
--- embedding_backlog --
--- Items to embed in a space.
-select item_no, content, content_hash from recsql.embedding_backlog where space_no = %(space_no)s;
+-- embedding_spaces --
+-- Spaces that are embedded, those that unite others last.
+select s.space_no, s.space, s.modality, s.model, s.revision, s.dim, s.template, s.status, s.version_no, s.source_nos
+from recsql.embedding_space as s
+where s.status <> 'retired'
+order by s.modality = 'unified', s.status <> 'active', s.space_no;
 
--- needs_embedding --
--- A row where an item waits to be embedded, or no space is there yet to wait in.
+-- space_overview --
+-- All spaces with what they hold.
+select
+    p.space, p.modality, p.model, s.revision, s.dim, p.status, p.n_embedded as embedded, p.n_pending as pending,
+    p.n_failed as failed, s.template
+from recsql_api.embedding_progress as p
+inner join recsql.embedding_space as s on s.space = p.space
+order by s.modality, s.status, s.space_no;
+
+-- begin_embedding --
+-- Make the session an embedding worker.
+select recsql.begin_embedding();
+
+-- queue_embedding --
+-- Queue whatever is not embedded as it is now.
+select recsql.queue_embedding();
+
+-- retry_embedding --
+-- Queue what failed once more.
+with gone as (delete from recsql.embedding_failure returning item_no),
+
+paused as (delete from recsql.embedding_provider),
+
+waiting as (update recsql.embedding_task set not_before = null where not_before is not null)
+
+select count(*) from gone;
+
+-- has_embedding_task --
+-- A row where an item waits that can be embedded now, or no text space is there yet to wait in.
 select 1
 where
-    exists (select from recsql.embedding_backlog)
-    or (exists (select from recsql.item) and not exists (select from recsql.embedding_space));
+    exists (select from recsql.embedding_task as t where t.not_before is null or t.not_before <= now())
+    or (
+        exists (select from recsql.item)
+        and not exists (select from recsql.embedding_space as s where s.modality = 'text')
+    );
 
--- write_embedding --
--- Write a vector, unless the item's content has moved on meanwhile: then it is in the backlog again.
-insert into recsql.item_embedding (space_no, item_no, content_hash, embedding)
-values (%(space_no)s, %(item_no)s, %(content_hash)s, %(embedding)s)
-on conflict (space_no, item_no) do update
-    set content_hash = excluded.content_hash, embedding = excluded.embedding, embedded_at = now();
+-- embedding_task_counts --
+-- How many tasks each space has.
+select t.space_no, count(*) from recsql.embedding_task as t group by t.space_no;
+
+-- claim_embeddings --
+-- Claim tasks of a space.
+select c.item_no, c.content_hash
+from recsql.claim_embeddings(%(space_no)s::integer, %(worker_no)s::integer, %(n)s::integer) as c;
+
+-- item_texts --
+-- What a space embeds of items; null where that is nothing any more.
+select i.item_no, recsql.item_content(i, %(template)s)
+from recsql.item as i
+where i.item_no = any(%(item_nos)s::integer []);
+
+-- item_media --
+-- Media of items, each item's in a fixed order.
+select m.item_no, m.sha256, m.mime, m.bytes, m.uri
+from recsql.item_media as m
+where m.item_no = any(%(item_nos)s::integer []) and m.modality = %(modality)s
+order by m.item_no, m.sha256;
+
+-- item_embeddings --
+-- Vectors of items in some spaces.
+select e.space_no, e.item_no, e.embedding
+from recsql.item_embedding as e
+where e.space_no = any(%(space_nos)s::integer []) and (%(item_nos)s::integer [] is null or e.item_no = any(%(item_nos)s))
+order by e.space_no, e.item_no;
+
+-- write_embeddings --
+-- Write the vectors of claimed tasks.
+select recsql.write_embeddings(
+    %(space_no)s::integer, %(worker_no)s::integer, %(item_nos)s::integer [], %(hashes)s::bytea [], %(embeddings)s::vector []
+);
+
+-- give_up_embedding --
+-- Set a claimed task aside.
+select recsql.give_up_embedding(
+    %(space_no)s::integer, %(worker_no)s::integer, %(item_no)s::integer, %(content_hash)s::bytea, %(error)s, %(provider)s
+);
+
+-- release_embeddings --
+-- Give claims back, for another worker or a later time.
+update recsql.embedding_task set claimed_by = null where claimed_by = %(worker_no)s::integer;
+
+-- embedding_failures --
+-- What could not be embedded: for good, or what a host has not answered yet.
+select f.space, i.item_id, f.state, f.attempts, f.error, f.at
+from (
+    select s.space, x.item_no, 'failed' as state, x.attempts, x.error, x.failed_at as at
+    from recsql.embedding_failure as x
+    inner join recsql.embedding_space as s on s.space_no = x.space_no
+    union all
+    select s.space, t.item_no, 'waits' as state, t.attempts, t.error, t.not_before
+    from recsql.embedding_task as t
+    inner join recsql.embedding_space as s on s.space_no = t.space_no
+    where t.error is not null
+) as f
+inner join recsql.item as i on i.item_no = f.item_no
+where %(space)s::text is null or f.space = %(space)s
+order by f.at desc, i.item_id
+limit %(n)s;
+
+-- api_similar_to_vector --
+-- Items near a vector.
+select v.rank, v.item_id, i.title, v.similarity
+from recsql_api.similar_to_vector(%(vector)s, %(n)s, %(space)s, %(domain)s, %(filter)s) as v
+inner join recsql.item as i on i.item_id = v.item_id
+order by v.rank;
+
+-- switch_embedding_space --
+-- Serve a space; the name of the one that was served before.
+select recsql.switch_embedding_space(%(space)s, %(min_coverage)s);
+
+-- drop_embedding_space --
+-- Remove a space; how many vectors it had.
+select recsql.drop_embedding_space(%(space)s);
 
 -- vector_indexes --
 -- Sets of vectors, the type that their index holds, whether a build was broken off, and how a new index is made beside it.
@@ -275,6 +382,7 @@ select recsql.make_split(%(protocol)s, %(part)s);
 select md5(concat_ws(
     ' ', (select max(event_no) from recsql.event), (select count(*) from recsql.event), (select max(updated_at) from recsql.item),
     (select count(*) from recsql.item), (select max(embedded_at) from recsql.item_embedding),
+    (select string_agg(c.space_no::text, ' ' order by c.space_no) from recsql.embedding_space as c where c.status = 'active'),
     (select digest from recsql.sql_digest), (select string_agg(s::text, ' ' order by s.source_no) from recsql.source as s)
 ));
 

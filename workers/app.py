@@ -7,10 +7,12 @@ failed and not retried: the schedule asks again, and a retry would meet the queu
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import psycopg
 from procrastinate import App, JobContext, PsycopgConnector
 from procrastinate.app import WorkerOptions
 from procrastinate.exceptions import AlreadyEnqueued, UniqueViolation
@@ -18,7 +20,7 @@ from procrastinate.jobs import Status
 from psycopg.conninfo import make_conninfo
 
 from recsql import activity, db, ingest
-from recsql.errors import NotFoundError
+from recsql.errors import NotFoundError, RecsqlError
 from recsql.queries import QUERIES
 from recsql.settings import get_settings
 
@@ -28,21 +30,28 @@ QUEUES = ("events", "embed", "pipeline")
 STALLED_AFTER = 60
 """Seconds without a heartbeat after which a worker is taken for dead and its jobs are done again."""
 
+EMBEDDING_CHANNEL = "recsql_embedding"
+"""Where the triggers on content notify (``recsql.queue_embedding``)."""
+
+LISTEN_AGAIN_AFTER = 5
+"""Seconds after which a worker listens again that could not go on."""
+
 AUDITED_SEARCHES = 20
 """Searches of each set of vectors and domain that the nightly audit replays."""
 
 app = App(connector=PsycopgConnector())  # on which database is decided by connected_app
 
 
-def task(queue: str) -> Callable[[Callable[[], object]], Callable[[], object]]:
-    """Register a function without arguments as a job of a queue."""
+def task(queue: str, *, together: bool = False) -> Callable[[Callable[[], object]], Callable[[], object]]:
+    """Register a function without arguments as a job of a queue, of which one at a time is done unless ``together``."""
 
     def register(work: Callable[[], object]) -> Callable[[], object]:
         def job(timestamp: int = 0) -> Any:
             return work()
 
         job.__name__, job.__doc__ = work.__name__, work.__doc__
-        app.task(name=work.__name__, queue=queue, lock=queue, queueing_lock=work.__name__)(job)
+        lock = None if together else queue
+        app.task(name=work.__name__, queue=queue, lock=lock, queueing_lock=work.__name__)(job)
         return work
 
     return register
@@ -70,16 +79,59 @@ def follow() -> object:
         return connection.execute(QUERIES["follow_release"]).fetchall()
 
 
-@task("embed")
+@task("embed", together=True)
 def embed() -> object:
     """Embed the items whose content has changed."""
     from workers.embed import embed as embed_items
-    from workers.encoders.text import TextEncoder
+
+    # Whoever of this process is at it already does this as well, and a job that waited would take the room of others.
+    _asked_to_embed.set()
+    written = 0
+    while _asked_to_embed.is_set() and _embeds.acquire(blocking=False):
+        try:
+            _asked_to_embed.clear()
+            with db.connect() as connection:
+                if connection.execute(
+                    QUERIES["has_embedding_task"]
+                ).fetchone():  # loading a model costs more than looking
+                    written += embed_items(connection, is_stopped=_stops.is_set).written
+        finally:
+            _embeds.release()
+    return written
+
+
+_embeds = threading.Lock()
+_asked_to_embed = threading.Event()
+_stops = threading.Event()
+
+
+def _load_encoders() -> None:
+    """Load the models of all spaces, so that the first item that comes need not wait for them."""
+    from workers.spaces import encoder_of, read_spaces
 
     with db.connect() as connection:
-        if not connection.execute(QUERIES["needs_embedding"]).fetchone():
-            return 0  # loading the model would cost more than looking
-        return embed_items(connection, TextEncoder())
+        for space in read_spaces(connection):
+            try:
+                encoder_of(connection, space)
+            except RecsqlError:
+                # Embedding will meet it again, and say so, while the other spaces go on.
+                logger.exception("model cannot be loaded", extra={"space": space.space})
+
+
+async def _embed_when_told() -> None:
+    """Embed now and whenever content changes, on every worker, since they share what waits."""
+    while True:
+        try:
+            async with await psycopg.AsyncConnection.connect(db.database_url(), autocommit=True) as connection:
+                await connection.execute(f"listen {EMBEDDING_CHANNEL}")
+                await asyncio.to_thread(embed)
+                await asyncio.to_thread(_load_encoders)
+                async for _ in connection.notifies():
+                    await asyncio.to_thread(embed)
+        except (RecsqlError, psycopg.Error):
+            # The job that the schedule defers meets the same, and is kept as failed.
+            logger.exception("embedding was broken off")
+            await asyncio.sleep(LISTEN_AGAIN_AFTER)
 
 
 def _run(until: str | None) -> object:
@@ -210,7 +262,13 @@ def run_worker(queues: list[str] | None = None, concurrency: int = 2, wait: bool
         }
         async with connected.open_async():
             if wait:
-                await connected.run_worker_async(**options)
+                listener = asyncio.create_task(_embed_when_told()) if "embed" in options["queues"] else None
+                try:
+                    await connected.run_worker_async(**options)
+                finally:
+                    _stops.set()
+                    if listener:
+                        listener.cancel()
                 return
             before: set[int | None] = set()
             # Jobs that another one of their queue held back wait for the next round.

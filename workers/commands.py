@@ -1,4 +1,4 @@
-"""``recsql run|embed|refresh|train|tune|score|evaluate|publish|worker|defer``: the commands that compute."""
+"""``recsql run|embed|search|refresh|train|tune|score|evaluate|publish|worker|defer``: the commands that compute."""
 
 import json
 import logging
@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recsql.cli.output import Json, console, emit, progress_bars, rows, table, told
+from recsql.cli.output import Json, check_filter, console, emit, progress_bars, rows, table, told
+from recsql.errors import ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from workers.embed import Embedded
     from workers.pipeline import Pipeline
 
 Protocol = Annotated[str, typer.Option(help="Offline protocol that chooses and measures: loo or global.")]
@@ -61,12 +63,45 @@ def pipeline(
         yield Pipeline(connection, config, stage_bars(progress), notice, processes)
 
 
-def embed(as_json: Json = False) -> None:
-    """Embed the text of every item whose content has changed."""
+def embed(
+    retry: Annotated[
+        bool, typer.Option("--retry", help="Try once more what failed, without waiting any longer.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Embed every item whose content has changed, in all spaces; several processes share the work."""
     from recsql import db
+    from recsql.queries import QUERIES
 
     with db.connect() as connection, progress_bars() as progress:
-        emit({"embedded": embed_backlog(connection, stage_bars(progress))}, as_json)
+        if retry:
+            connection.execute(QUERIES["retry_embedding"])
+        done = embed_backlog(connection, stage_bars(progress))
+    emit({"embedded": done.written, "failed": done.failed}, as_json)
+    if done.failed and not as_json:
+        console.print("What failed and why: 'recsql space failures'.", style="yellow")
+
+
+def search(
+    text: Annotated[str, typer.Argument(help="What is looked for: a few words, or a whole text.")],
+    n: Annotated[int, typer.Option("-n", help="How many.")] = 10,
+    domain: Annotated[str | None, typer.Option(help="Only items of this domain.")] = None,
+    wanted: Annotated[
+        str, typer.Option("--filter", metavar="JSON", help="Only items whose attributes contain this.")
+    ] = "{}",
+    space: Annotated[
+        str | None, typer.Option(help="Space to search; the one in which contents are compared by default.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Find items by what a text means, as recsql_api.similar_to_vector does with the vector of the text."""
+    from recsql import db
+    from workers.search import search as search_items
+
+    check_filter(wanted)
+    with db.connect() as connection:
+        found = search_items(connection, text, n, space=space, domain=domain, wanted=wanted)
+    emit(found, as_json, None if found else "Nothing was found.")
 
 
 def run(
@@ -82,7 +117,11 @@ def run(
     With --since only: embed, and publish with the models of an earlier run.
     """
     with pipeline(protocol, seed, since=since, incremental=incremental, processes=processes) as made:
-        embed_backlog(made.connection, made.bar)
+        try:
+            embed_backlog(made.connection, made.bar)
+        except ModelError as error:
+            # What a worker with that model embeds, or has embedded, is there without it.
+            notice(f"{error} The run goes on with what is embedded.")
         if since is None:
             emit(vars(made.refresh()), as_json)
         else:
@@ -272,12 +311,11 @@ def notice(text: str) -> None:
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def embed_backlog(connection: Any, bar: Any) -> int:
+def embed_backlog(connection: Any, bar: Any) -> "Embedded":
     """Embed what is waiting; ``bar`` is what :func:`stage_bars` gives."""
     from workers.embed import embed as embed_items
-    from workers.encoders.text import TextEncoder
 
-    return embed_items(connection, TextEncoder(), bar("embed"))
+    return embed_items(connection, bar("embed"), everything=True)
 
 
 def stage_bars(progress: Any) -> Any:

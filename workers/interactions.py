@@ -78,7 +78,7 @@ def read_run(connection: psycopg.Connection[Any], run_no: int) -> RunData:
     dislikes = _dislikes(turned_down, item_nos, user_nos, offsets)
     data = RunData(item_nos, user_nos, Sequences(**columns, offsets=offsets, dislikes=dislikes))
 
-    described, vectors = read_keyed_vectors(connection, QUERIES["content_vectors"])
+    described, vectors = read_keyed_vectors(connection, QUERIES["content_vectors"], parameters)
     rows = rows_of(item_nos, described)
     if (rows >= 0).any():
         content = np.full((len(item_nos), vectors.shape[1]), np.nan, dtype=np.float32)

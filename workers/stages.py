@@ -3,19 +3,24 @@
 A stage replaces what an earlier attempt at it left, so a run that was stopped goes on at the stage that is missing.
 """
 
+import logging
 from collections.abc import Callable, Sequence
+from typing import cast
 
 from recsql.queries import QUERIES
 from recsql.settings import get_settings
 from workers.evaluate import evaluate
 from workers.fusion_weights import fit_policy
 from workers.models.base import TrainingData
+from workers.models.item_weights import ItemWeightsConfig
 from workers.models.registry import MODELS, get_model
 from workers.parallel import execute_all
 from workers.run import Part, Progress, Run
 from workers.scoring import score
 from workers.tables import write_neighbours
 from workers.versions import train
+
+logger = logging.getLogger(__name__)
 
 N_NEIGHBOURS = 200
 
@@ -37,20 +42,30 @@ def similarity(method: str) -> Stage:
 
 
 def item_weights(name: str) -> Stage:
-    """Stage that learns a model's item weights, whose inversion is not for SQL, as lists of item similarities."""
+    """Stage that learns a model's item weights, whose inversion is not for SQL, as lists of item similarities.
+
+    Of a source that is switched off, and of more items than the model may invert a matrix of, there are none.
+    """
 
     def stage(run: Run, progress: Progress) -> int:
         kind = get_model(name)
+        for source in kind.sources:
+            run.connection.execute(QUERIES["clear_similarity"], {"run_no": run.run_no, "source": source})
+        if name not in {source for _, source in run.sources()}:
+            return 0
         # How far back a list reads is decided by its row alone, since that is what SQL reads when it serves.
         histories = [run.history(source) for source in kind.sources]
         model = kind(kind.Config(**run.config.models.get(name, {}) | {"histories": histories}))
+        if (n_items := len(run.data.item_nos)) > (most := cast(ItemWeightsConfig, model.config).max_items):
+            run.details[name] = f"left out, since {n_items:,} items are more than its max_items, {most:,}"
+            logger.warning("source is left out", extra={"source": name, "n_items": n_items, "max_items": most})
+            return 0
         model.fit(TrainingData(run.data.sequences, len(run.data.item_nos)))
         written = 0
         with run.connection.transaction():
             for nth, source in enumerate(kind.sources):
                 found = model.neighbours(N_NEIGHBOURS, nth)
                 assert found is not None
-                run.connection.execute(QUERIES["clear_similarity"], {"run_no": run.run_no, "source": source})
                 source_no = run.one("source_no", source=source)
                 written += write_neighbours(run.connection, run.run_no, source_no, run.data.item_nos, *found)
         return written

@@ -1,5 +1,6 @@
 """Readers of tables whose columns are mapped by name."""
 
+import base64
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +17,8 @@ READER_VERSION = 1
 """Part of each fingerprint: goes up when a reader gives other rows for the same file."""
 
 EVENT_ROLES = ("user_id", "item_id", "kind", "value", "at")
-ITEM_ROLES = ("item_id", "title", "body", "tags", "domain", "published_at")
+ITEM_ROLES = ("item_id", "title", "body", "tags", "domain", "published_at", "image", "audio")
+MEDIA_ROLES = ("image", "audio")
 
 OpenTable = Callable[[Path, FileMapping], Table]
 
@@ -67,6 +69,18 @@ def split_tags(text: str, separator: str) -> list[str]:
         with suppress(ValueError):
             parts = json.loads(text)
     return [tag for tag in (str(part).strip() for part in parts if part is not None) if tag]
+
+
+def medium(modality: str, address: str, folder: Path) -> dict[str, str]:
+    """A medium as it stands in the payload of an item: its address, or the bytes of a file.
+
+    Cleaning refuses the item of a file that is not there.
+    """
+    if "://" not in address:
+        with suppress(OSError, ValueError):
+            content = (folder / address).read_bytes()
+            return {"modality": modality, "base64": base64.b64encode(content).decode("ascii")}
+    return {"modality": modality, "uri": address}
 
 
 class MappedReader:
@@ -158,12 +172,21 @@ class MappedReader:
             payloads = []
             for row in range(len(rows.line_nos)):
                 payload: dict[str, object] = {
-                    role: texts[name][row] for role, name in columns.items() if role not in ("item_id", "tags")
+                    role: texts[name][row]
+                    for role, name in columns.items()
+                    if role not in ("item_id", "tags", *MEDIA_ROLES)
                 }
                 payload = {role: value for role, value in payload.items() if value not in (None, "")}
                 payload.setdefault("domain", self.mapping.domain)
                 if "tags" in columns:
                     payload["tags"] = split_tags(texts[columns["tags"]][row] or "", mapping.tags_separator)
+                media = [
+                    medium(role, texts[columns[role]][row], mapping.path.parent)
+                    for role in MEDIA_ROLES
+                    if role in columns and texts[columns[role]][row]
+                ]
+                if media:
+                    payload["media"] = media
                 payload["attributes"] = {name: texts[name][row] for name in mapping.attributes}
                 payloads.append(json.dumps(payload, ensure_ascii=False))
             yield entity_batch("item", rows.line_nos, rows.columns[columns["item_id"]], payloads, rows)

@@ -51,6 +51,10 @@ class ItemMapping(FileMapping):
     tags_separator: str = Field(default="|", min_length=1)
     domain: str | None = None
     published_at: str | None = None
+    image: str | None = None
+    """Addresses of images, or files: their paths from the folder of this file."""
+    audio: str | None = None
+    """The same of sounds."""
     attributes: list[str] = []
 
 

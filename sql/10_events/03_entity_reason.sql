@@ -15,7 +15,7 @@ begin atomic
             then 'domain is not 1 to 63 of a-z, 0-9, _ and -'
         when jsonb_typeof(coalesce(p_data -> 'tags', '[]')) <> 'array' then 'tags is not a JSON array'
         when jsonb_typeof(coalesce(p_data -> 'attributes', '{}')) <> 'object' then 'attributes is not a JSON object'
-        when jsonb_typeof(coalesce(p_data -> 'media', '[]')) <> 'array' then 'media is not a JSON array'
+        when recsql.media_reason(p_data -> 'media') is not null then recsql.media_reason(p_data -> 'media')
         when not pg_input_is_valid(coalesce(p_data ->> 'available', 'true'), 'boolean')
             then 'available is not a boolean'
         when not pg_input_is_valid(coalesce(p_data ->> 'published_at', '1970-01-01'), 'timestamptz')

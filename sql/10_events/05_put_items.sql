@@ -34,10 +34,11 @@ begin
                 excluded.published_at
             );
     get diagnostics v_rows = row_count;
+    perform put_media(p_item_ids, p_data);
     return v_rows;
 end
 $$;
 
 comment on function recsql.put_items(text [], jsonb []) is
 'Adds items, each id once, or replaces them whole with what p_data says of them, in which entity_reason must have found no fault. '
-'Returns how many were added or changed.';
+'Media only where p_data has the key media, see put_media. Returns how many were added or changed.';

@@ -47,18 +47,6 @@ begin
         order by n.place / 200
     ) as b;
 
-    insert into item_media (item_no, sha256, modality, mime, bytes)
-    select i.item_no, sha256(m.bytes), m.modality, m.mime, m.bytes
-    from pg_temp.taken as t
-    cross join lateral (
-        select e.value ->> 'modality' as modality, e.value ->> 'mime' as mime,
-            decode(e.value ->> 'base64', 'base64') as bytes
-        from jsonb_array_elements(coalesce(t.data -> 'media', '[]')) as e
-    ) as m
-    inner join item as i on i.item_id = t.entity_id
-    where t.entity = 'item' and t.version = 1 and t.reason is null
-    on conflict do nothing;
-
     insert into app_user as u (user_id, attributes)
     select t.entity_id, coalesce(t.data -> 'attributes', '{}')
     from pg_temp.taken as t

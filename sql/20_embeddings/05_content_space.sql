@@ -6,7 +6,8 @@ select
     s.dim
 from recsql.embedding_space as s
 where s.status = 'active'
-order by s.modality <> 'text', s.space_no
+order by s.modality <> 'unified', s.modality <> 'text', s.space_no
 limit 1;
 
-comment on view recsql.content_space is 'One row: the active space in which items are compared by content.';
+comment on view recsql.content_space is 'One row: the active space in which items are compared by content: the unified one where there is one, else that of text, else '
+'that of another modality.';

@@ -22,7 +22,7 @@ begin
         where u.version_no = v_version_no and u.user_no between p_first_user_no and p_last_user_no;
         return;
     end if;
-    select * into v_space from content_space;
+    select * into v_space from run_space(p_run_no);
     return query
     select h.user_no, sum(e.embedding * array_fill(n.weight::real, array[v_space.dim])::vector)
     from history(p_run_no, p_source_no, p_first_user_no, p_last_user_no, p_is_live) as h

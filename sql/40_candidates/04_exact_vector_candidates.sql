@@ -24,7 +24,7 @@ begin atomic
             select e.item_no, l2_normalize(e.embedding)
             from recsql.item_embedding as e
             where
-                p_version_no is null and e.space_no = (select s.space_no from recsql.content_space as s)
+                p_version_no is null and e.space_no = (select s.space_no from recsql.run_space(p_run_no) as s)
                 and vector_norm(e.embedding) > 0
         ) as m
         where p_is_live or m.item_no in (select c.item_no from recsql.catalogue(p_run_no) as c)

@@ -17,7 +17,7 @@ declare
     c_exact_items constant double precision := 20000;
     v_version_no integer := source_version(p_run_no, p_source_no);
     v_set text := coalesce(
-        'item_vector_' || v_version_no, (select 'item_embedding_' || s.space_no from content_space as s)
+        'item_vector_' || v_version_no, (select 'item_embedding_' || s.space_no from run_space(p_run_no) as s)
     );
     v_rows double precision := (select s.n_rows from vector_set as s where s.vector_set = v_set);
 begin

@@ -18,7 +18,7 @@ declare
     v_space content_space;
     v_is_offline boolean := (select r.split_no is not null from run as r where r.run_no = p_run_no);
 begin
-    select * into v_space from content_space;
+    select * into v_space from run_space(p_run_no);
     if not found or (select count(*) from domain) < 2 then
         return;
     end if;

@@ -33,7 +33,7 @@ begin atomic
         from placed as p
         inner join known as k on k.item_no = p.item_no
         left join recsql.item_embedding as e
-            on e.space_no = (select s.space_no from recsql.content_space as s) and e.item_no = p.item_no
+            on e.space_no = (select s.space_no from recsql.run_space(p_run_no) as s) and e.item_no = p.item_no
         where p.position <= p_k
     ),
 

@@ -9,7 +9,8 @@ create function recsql.pool(
     p_domain text,
     p_filter jsonb,
     p_exclude integer [],
-    p_n integer
+    p_n integer,
+    p_taste vector default null
 )
 returns table (item_no integer, parts jsonb)
 language sql
@@ -29,6 +30,9 @@ begin atomic
                 on s.run_no = p_run_no and s.source_no = f.source_no and s.item_no = f.item_no
         ) as n
         group by n.component, n.item_no
+        union all
+        select 'cold content', c.item_no, c.contribution
+        from recsql.newcomer_part(p_run_no, p_user_no, p_taste) as c
     ),
 
     scored as (
@@ -73,7 +77,8 @@ begin atomic
 end;
 
 comment on function recsql.pool(
-    integer, integer, integer, integer [], double precision [], integer, text, jsonb, integer [], integer
+    integer, integer, integer, integer [], double precision [], integer, text, jsonb, integer [], integer, vector
 ) is
 'The p_n best eligible items of which something is known for the user, with what each component adds to the score: what is '
-'published, what the user did since (live …), and what is near to the item in view (context …).';
+'published, what the user did since (live …), what is near to the item in view (context …), and, where p_taste is given, newcomers that '
+'are like it (newcomer_part).';

@@ -17,7 +17,8 @@ begin atomic
         values
         ('', p_known_nos, p_known_weights),
         ('live ', p_new_nos [:20], p_new_weights [:20]),
-        ('context ', array[p_context_no], array[1.0::double precision])
+        ('context ', array[p_context_no], array[1.0::double precision]),
+        ('cold ', p_new_nos [:20] || p_known_nos, p_new_weights [:20] || p_known_weights)
     ),
 
     asked as (

@@ -11,7 +11,7 @@ create function recsql_api.recommend(
 returns table (rank integer, item_id text, score double precision, reason text, request_id uuid)
 language plpgsql
 security definer
-set search_path = recsql, pg_temp
+set search_path = recsql, public, pg_temp
 -- Planning takes longer than answering, and every list here is short.
 set plan_cache_mode = force_generic_plan
 as $$
@@ -30,15 +30,13 @@ declare
     v_new_weights double precision[];
     v_known_nos integer[];
     v_known_weights double precision[];
+    v_taste item_embedding.embedding%type;
     v_item_nos integer[];
     v_parts jsonb[];
     v_components text[];
     v_scores double precision[];
 begin
-    if p_n is null or p_n not between 1 and 1000 then
-        raise exception 'p_n is %, but must be from 1 to 1000', coalesce(p_n::text, 'null')
-            using errcode = 'RS002', hint = 'Ask for at most 1000 items.';
-    end if;
+    perform check_n(p_n);
     if jsonb_typeof(v_filter) <> 'object' then
         raise exception 'p_filter must be a JSON object'
             using errcode = 'RS002', hint = 'For example {"genre": "Comedy"}: it must be contained in the item''s attributes.';
@@ -48,19 +46,28 @@ begin
     select coalesce(array_agg(e.item_no), '{}'), coalesce(array_agg(e.weight), '{}')
     into v_new_nos, v_new_weights
     from new_event(v_run_no, v_user_no) as e;
+    select coalesce(array_agg(h.item_no), '{}'), coalesce(array_agg(h.weight), '{}')
+    into v_known_nos, v_known_weights
+    from known_item(v_run_no, v_user_no) as h;
 
+    if exists (select from newcomer(v_run_no)) then
+        v_taste := content_taste(v_known_nos, v_known_weights, v_new_nos, v_new_weights);
+    end if;
+    -- What is published was ranked for domains that the user is at home in: of one that is new it holds little but what is popular.
     select coalesce(array_agg(p.item_no), '{}'), coalesce(array_agg(p.parts), '{}')
     into v_item_nos, v_parts
     from pool(
-        v_run_no, v_policy_no, v_user_no, v_new_nos, v_new_weights, v_context_no, p_domain, v_filter, v_exclude, p_n
-    ) as p;
+        v_run_no, v_policy_no, v_user_no, v_new_nos, v_new_weights, v_context_no, p_domain, v_filter, v_exclude, p_n, v_taste
+    ) as p
+    where v_context_no is not null or not is_new_domain(p_domain, v_new_nos || v_known_nos);
 
     if cardinality(v_item_nos) < p_n then
+        v_taste := coalesce(v_taste, content_taste(v_known_nos, v_known_weights, v_new_nos, v_new_weights));
         select v_item_nos || array_agg(f.item_no), v_parts || array_agg(f.parts)
         into v_item_nos, v_parts
         from fallback(
             v_run_no, v_policy_no, v_user_no, v_new_nos, p_domain, v_filter, v_exclude || v_item_nos,
-            p_n - cardinality(v_item_nos)
+            p_n - cardinality(v_item_nos), v_new_nos || v_known_nos, v_new_weights || v_known_weights, v_taste
         ) as f;
     end if;
 
@@ -82,10 +89,6 @@ begin
     select array_agg(c.component order by c.place), array_agg(c.score order by c.place)
     into v_components, v_scores
     from main_component(v_parts) as c;
-
-    select array_agg(h.item_no), array_agg(h.weight)
-    into v_known_nos, v_known_weights
-    from known_item(v_run_no, v_user_no) as h;
 
     return query
     select
@@ -115,6 +118,7 @@ comment on function recsql_api.recommend(text, integer, text, jsonb, text [], js
 'contain, as {"genre": "Comedy"}; p_exclude: item ids to leave out; p_context: {"item_id": …} for the item in view, ignored '
 'where it is unknown; p_slot: which release, one that serves nothing gives new items. Gives rank from 1, item_id, score '
 '(higher is better; no unit, to be compared within one answer only), a reason to show, and a request_id to log impressions '
-'under. What the user did since the last run counts at once. An unknown user gets what is trending; a user who knows '
+'under. What the user did since the last run counts at once, and so do new items, by what they are like. An unknown user gets what is '
+'trending, one who has nothing yet in p_domain what is trending there and like what he had elsewhere; a user who knows '
 'everything gets what was seen longest ago; a filter that nothing matches gives no row. Errors: RS002 p_n or p_filter out of '
 'range.';

@@ -30,10 +30,7 @@ begin
         raise exception 'p_by is %, which is not a kind of similarity', coalesce(p_by, 'null')
             using errcode = 'RS002', hint = 'Use behaviour, content or fused.';
     end if;
-    if p_n is null or p_n not between 1 and 1000 then
-        raise exception 'p_n is %, but must be from 1 to 1000', coalesce(p_n::text, 'null')
-            using errcode = 'RS002', hint = 'Ask for at most 1000 items.';
-    end if;
+    perform check_n(p_n);
     if jsonb_typeof(v_filter) <> 'object' then
         raise exception 'p_filter must be a JSON object'
             using errcode = 'RS002', hint = 'For example {"genre": "Comedy"}: it must be contained in the item''s attributes.';

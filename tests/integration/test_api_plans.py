@@ -267,7 +267,8 @@ def watch(url: str) -> dict[str, Seen]:
             # The outermost statement ends last; what it reads includes what is read for it.
             root = plans[-1]["Plan"]
             found.pages = root["Shared Hit Blocks"] + root["Shared Read Blocks"]
-            for plan in plans:
+            # What a function only explains, to see how many rows match, has not run.
+            for plan in (plan for plan in plans if "Actual Loops" in plan["Plan"]):
                 for node in nodes(plan["Plan"]):
                     if "Index Name" in node and node["Actual Loops"]:
                         found.indexes.add(node["Index Name"])

@@ -9,26 +9,16 @@ from workers import stages
 from workers.app import STALLED_AFTER, app, connected_app, defer_job, run_worker, schedules
 from workers.embed import embed
 from workers.pipeline import Pipeline, PipelineConfig
+from workers.spaces import add_space
 
 TINY = PipelineConfig(candidates=30, models={"transformer": {"epochs": 2, "dim": 8, "n_layers": 1, "n_heads": 1}})
 TABLES = ("interaction", "item_popularity", "item_similarity", "candidate", "score", "recommendation")
 
 
-class HashingEncoder:
-    """Words as signs in 16 dimensions: no model is needed to see that vectors arrive."""
-
-    name, revision, dim = "hashing", "1", 16
-
-    def encode(self, texts):
-        import numpy as np
-
-        vectors = np.zeros((len(texts), self.dim), dtype=np.float32)
-        for row, text in enumerate(texts):
-            if "poison" in text:
-                raise ValueError("this text cannot be embedded")
-            for word in text.lower().split():
-                vectors[row, sum(word.encode()) % self.dim] += 1
-        return vectors
+def embed_words(connection):
+    """Embed by a model that needs no weights; how many vectors were written."""
+    add_space(connection, "text", "text", "hashing:16")
+    return embed(connection).written
 
 
 @pytest.fixture
@@ -42,7 +32,7 @@ def count(connection, table, run_no):
 
 
 def test_refresh_chooses_measures_and_publishes_and_repeats_nothing(simulated):
-    embed(simulated, HashingEncoder())
+    embed_words(simulated)
     first = Pipeline(simulated, TINY).refresh()
     assert first.is_new
     assert simulated.execute("select run_no, policy_no from recsql.release").fetchone() == (
@@ -195,19 +185,6 @@ def test_prune_keeps_figures_and_what_is_served(simulated):
     assert len(simulated.execute("select * from recsql_api.recommend('u1', 5)").fetchall()) == 5
     # What was pruned is made anew when asked for, not taken for complete.
     assert Pipeline(simulated, TINY).refresh().run_no == newest.run_no
-
-
-def test_embed_embeds_only_what_changed_and_sets_a_poison_item_aside(simulated):
-    n_items = simulated.execute("select count(*) from recsql.item").fetchone()[0]
-    simulated.execute("select recsql_api.upsert_item('bad', 'a poison title')")
-    assert embed(simulated, HashingEncoder(), batch_size=7) == n_items
-    assert simulated.execute("select n_pending, n_failed from recsql_api.embedding_progress").fetchone() == (0, 1)
-    assert embed(simulated, HashingEncoder()) == 0
-    simulated.execute("select recsql_api.upsert_item('bad', 'a wholesome title')")
-    assert embed(simulated, HashingEncoder()) == 1
-    # What the template does not read makes no work.
-    simulated.execute('update recsql.item set attributes = \'{"colour": "red"}\'')
-    assert embed(simulated, HashingEncoder()) == 0
 
 
 def jobs(connection):

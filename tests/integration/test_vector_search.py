@@ -1,6 +1,5 @@
 """Searches of vectors: how they are done, what they find beside the exact answer, and what bad input gets."""
 
-import hashlib
 import json
 from datetime import timedelta
 
@@ -10,9 +9,7 @@ import pytest
 
 from recsql import vector_index
 from recsql.db import connect
-from recsql.errors import ModelError
 from recsql.queries import QUERIES
-from workers.embed import SPACE, embed
 
 N_ITEMS = 8000
 DIM = 32
@@ -419,60 +416,6 @@ def test_nan_is_refused_and_the_last_vector_stays(connection):
         with pytest.raises(psycopg.DataError):
             connection.execute(write, ("[" + ",".join([bad] * DIM) + "]",))
     assert connection.execute(f"select embedding::text from recsql.{vector_set} where item_no = 1").fetchone() == before
-
-
-class Encoder:
-    """Vectors from the text's digest; ``poison`` is a text for which it gives NaN."""
-
-    name, revision = "digest", "1"
-
-    def __init__(self, dim=DIM, poison=None):
-        self.dim, self._poison = dim, poison
-
-    def encode(self, texts):
-        vectors = np.stack(
-            [
-                np.resize(np.frombuffer(hashlib.sha256(content.encode()).digest(), np.uint8), self.dim) / 255
-                for content in texts
-            ]
-        ).astype(np.float32)
-        for row, content in enumerate(texts):
-            if self._poison and self._poison in content:
-                vectors[row] = np.nan
-        return vectors
-
-
-def test_embed_sets_aside_the_item_whose_vector_is_nan(connection):
-    for number in range(5):
-        connection.execute("select recsql_api.upsert_item(%s, %s)", (f"i{number}", f"Item {number}"))
-    assert embed(connection, Encoder(poison="Item 3")) == 4
-    failed = connection.execute(
-        "select i.item_id, f.error from recsql.embedding_failure as f inner join recsql.item as i using (item_no)"
-    ).fetchall()
-    assert [(item_id, "NaN" in error) for item_id, error in failed] == [("i3", True)]
-    assert len(connection.execute("select * from recsql_api.similar_items('i0', 10, 'content')").fetchall()) == 3
-
-
-def test_model_of_other_dimensions_is_refused_and_the_last_vectors_serve(connection):
-    for number in range(5):
-        connection.execute("select recsql_api.upsert_item(%s, %s)", (f"i{number}", f"Item {number}"))
-    embed(connection, Encoder())
-    query = "select item_id, similarity from recsql_api.similar_items('i0', 10, 'content')"
-    before = connection.execute(query).fetchall()
-    assert len(before) == 4
-    connection.execute("select recsql_api.upsert_item('i0', 'Another title')")
-    with pytest.raises(psycopg.Error, match="belongs to model digest") as caught:
-        embed(connection, Encoder(dim=2 * DIM))
-    assert caught.value.sqlstate == "RS004"
-    assert connection.execute(query).fetchall() == before
-    # An encoder that does not keep to what it says is no better: nothing of it is kept.
-    liar = Encoder()
-    liar.encode = Encoder(dim=2 * DIM).encode
-    assert embed(connection, liar) == 0
-    assert connection.execute(query).fetchall() == before
-    assert connection.execute("select count(*) from recsql.embedding_failure").fetchone() == (1,)
-    assert SPACE == "text"
-    assert issubclass(ModelError, Exception)
 
 
 def add_version(connection):

@@ -103,6 +103,32 @@ attributes = ["age"]
     assert list(reader.events())[-1].bytes_read == reader.total_bytes
 
 
+def test_mapping_of_media_takes_addresses_and_files(tmp_path: Path, events: Path) -> None:
+    write(tmp_path / "items.csv", "id,poster,clip\nA,a.jpg,https://x.example/a.wav\nB,none.jpg,\nC,,\n")
+    (tmp_path / "a.jpg").write_bytes(b"\x00picture")
+    toml = write(
+        tmp_path / "map.toml",
+        """
+user_id = "who"
+item_id = "what"
+
+[items]
+path = "items.csv"
+item_id = "id"
+image = "poster"
+audio = "clip"
+""",
+    )
+    (items,) = open_reader("csv", events, Mapping.from_toml(toml)).entities()
+    media = [json.loads(payload).get("media") for payload in items.rows.column("payload").to_pylist()]
+    # base64 of 00 70 69 63 74 75 72 65; cleaning refuses what is neither a file nor an address.
+    assert media == [
+        [{"modality": "image", "base64": "AHBpY3R1cmU="}, {"modality": "audio", "uri": "https://x.example/a.wav"}],
+        [{"modality": "image", "uri": "none.jpg"}],
+        None,
+    ]
+
+
 def test_toml_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is not valid TOML"):
         Mapping.from_toml(write(tmp_path / "a.toml", "user_id = who"))

@@ -1,0 +1,125 @@
+"""Users who are new: ``python -m benchmarks.cold_users --json``.
+
+A cut in time leaves 80 % of the events before it, of which all that is served is made (``recsql run``); whoever has no
+event before it is new. What such a user does after it is recorded event by event, as an application would, and
+``recommend()`` is asked after none, one, two, five and ten, with no run in between. What the user did from the eleventh
+event on is relevant, and is the same for all of them; users of less than twenty events are left out. NDCG@10 and
+recall@10, with intervals over users; ``gain``: NDCG@10 over that after no event, which is what is trending.
+"""
+
+import logging
+import statistics
+import time
+from typing import Any
+
+import numpy as np
+import psycopg
+from numpy.typing import NDArray
+
+from benchmarks.data import fresh_database
+from benchmarks.report import Report, make_parser
+from recsql import db, ingest
+from recsql.cli.output import progress_bars
+from recsql.readers.factory import open_reader
+from workers.commands import embed_backlog, stage_bars
+from workers.evaluate import interval
+from workers.pipeline import Pipeline, PipelineConfig
+
+logger = logging.getLogger(__name__)
+
+DATASETS = {"ml-100k": "movielens-100k", "ml-1m": "movielens-1m"}
+K = 10
+FIRST = 10
+"""Events of a user that are recorded."""
+ASKED_AFTER = (0, 1, 2, 5, 10)
+LEAST = 20
+"""Events that a user has after the cut."""
+
+SET_ASIDE = """
+create table public.later as
+select u.user_id, i.item_id, e.value, e.at, row_number() over (partition by e.user_no order by e.at, e.event_no) as n
+from recsql.event as e
+inner join recsql.app_user as u on u.user_no = e.user_no
+inner join recsql.item as i on i.item_no = e.item_no
+where e.at > (select percentile_disc(0.8) within group (order by c.at) from recsql.event as c);
+delete from recsql.event as e where e.at >= (select min(l.at) from public.later as l)
+"""
+
+
+def main() -> None:
+    """Measure, and print one JSON object."""
+    parser = make_parser(__doc__)
+    parser.add_argument("--dataset", choices=DATASETS, default="ml-100k")
+    parser.add_argument("--users", type=int, default=500, help="new users that are drawn at most")
+    options = parser.parse_args()
+    logging.basicConfig(format="%(message)s")
+    logger.setLevel(logging.INFO)
+    report = Report("cold_users", options.dataset, "global", options.seed)
+    with fresh_database(db.database_url()) as url, db.connect(url) as connection, progress_bars() as progress:
+        ingest.load(connection, open_reader(DATASETS[options.dataset]))
+        for statement in SET_ASIDE.split(";\n"):
+            connection.execute(statement.encode())
+        bars = stage_bars(progress)
+        embed_backlog(connection, bars)
+        Pipeline(connection, PipelineConfig(seed=options.seed), bars).refresh()
+        users = read_users(connection)
+        draw = np.random.default_rng(options.seed)
+        chosen = sorted(draw.choice(sorted(users), min(options.users, len(users)), replace=False).tolist())
+        found, milliseconds = measure(connection, {user: users[user] for user in chosen})
+    results: dict[str, float] = {"n_users": len(chosen), "recommend.p50_ms": statistics.median(milliseconds)}
+    nothing, _, _, _ = interval(found[0][:, 0], options.seed)
+    for n, values in found.items():
+        for column, metric in enumerate((f"ndcg@{K}", f"recall@{K}")):
+            value, lo, hi, _ = interval(values[:, column], options.seed)
+            ends = (("", value), (".lo", lo), (".hi", hi))
+            results |= {f"after_{n}.{metric}{end}": x for end, x in ends if x is not None}
+        if nothing:
+            results[f"after_{n}.gain"] = results[f"after_{n}.ndcg@{K}"] / nothing
+    report.publish(results, options.save)
+
+
+def read_users(connection: psycopg.Connection[Any]) -> dict[str, list[tuple[str, float, Any]]]:
+    """What the new users did, oldest first: item, rating and time by user."""
+    users: dict[str, list[tuple[str, float, Any]]] = {}
+    query = """
+        select l.user_id, l.item_id, l.value, l.at
+        from public.later as l
+        inner join recsql.app_user as u on u.user_id = l.user_id
+        where not exists (select from recsql.event as e where e.user_no = u.user_no)
+        order by l.user_id, l.n
+    """
+    for user, item, value, at in connection.execute(query):
+        users.setdefault(user, []).append((item, value, at))
+    return {user: events for user, events in users.items() if len(events) >= LEAST}
+
+
+def measure(
+    connection: psycopg.Connection[Any], users: dict[str, list[tuple[str, float, Any]]]
+) -> tuple[dict[int, NDArray[np.float64]], list[float]]:
+    """NDCG and recall by the number of events that were recorded, shape ``(n_users, 2)``, and how long calls took."""
+    found = {n: np.zeros((len(users), 2)) for n in ASKED_AFTER}
+    milliseconds = []
+    for row, (user, events) in enumerate(users.items()):
+        first = [item for item, _, _ in events[:FIRST]]
+        relevant = {item for item, _, _ in events[FIRST:]}
+        for n in range(FIRST + 1):
+            if n in found:
+                began = time.monotonic()
+                answer = connection.execute(
+                    "select item_id from recsql_api.recommend(%s, %s, p_exclude => %s) order by rank", (user, K, first)
+                ).fetchall()
+                milliseconds.append(1000 * (time.monotonic() - began))
+                hits = np.array([item in relevant for (item,) in answer], dtype=float)
+                discounts = 1 / np.log2(np.arange(2, K + 2))
+                ideal = discounts[: min(len(relevant), K)].sum()
+                found[n][row] = (hits * discounts[: len(hits)]).sum() / ideal, hits.sum() / len(relevant)
+            if n < FIRST:
+                item, value, at = events[n]
+                connection.execute(
+                    "select recsql_api.record_event(%s, %s, 'rating', %s::real, %s)", (user, item, value, at)
+                )
+    return found, milliseconds
+
+
+if __name__ == "__main__":
+    main()
