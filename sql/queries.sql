@@ -1037,3 +1037,61 @@ select recsql.refresh_activity(%(anew)s);
 -- vacuum_pending --
 -- Give back the room of what was pending, all of it, since it is read from end to end; skipped where somebody else does.
 vacuum (skip_locked, index_cleanup on) recsql.activity_pending;
+
+-- event_users --
+-- The first and the last user who did anything.
+select coalesce(min(e.user_no), 0), coalesce(max(e.user_no), -1) from recsql.event as e;
+
+-- user_items --
+-- What some users turned to, each item at its newest event, in binary form and in no order: users, items, and places from the
+-- oldest on.
+with newest as (
+    select distinct on (e.user_no, e.item_no) e.user_no, e.item_no, e.at, e.event_no
+    from recsql.event as e
+    inner join recsql.event_kind as k on k.kind_no = e.kind_no and k.weight > 0
+    where e.user_no between %(first)s::integer and %(last)s::integer and e.at <= now()
+    order by e.user_no, e.item_no, e.at desc, e.event_no desc
+),
+
+placed as (
+    select
+        n.user_no, n.item_no, row_number() over (partition by n.user_no order by n.at, n.event_no)::integer as place
+    from newest as n
+)
+
+select array_send(array_agg(p.user_no)), array_send(array_agg(p.item_no)), array_send(array_agg(p.place))
+from placed as p;
+
+-- described_items --
+-- Items that have a vector in one of some spaces.
+select distinct e.item_no
+from recsql.item_embedding as e
+where e.space_no = any(%(space_nos)s::integer [])
+order by e.item_no;
+
+-- space_vectors --
+-- Vectors of items in a space.
+select e.item_no, e.embedding
+from recsql.item_embedding as e
+where e.space_no = %(space_no)s::integer and e.item_no = any(%(item_nos)s::integer [])
+order by e.item_no;
+
+-- space_of_revision --
+-- The space of a model's revision.
+select s.space from recsql.embedding_space as s where s.modality = %(modality)s and s.revision = %(revision)s;
+
+-- unified_artifact --
+-- What projects into a unified space: its name, the artifact and its digest, and the numbers of the spaces that it unites.
+select s.space, v.artifact, v.artifact_sha256, s.source_nos
+from recsql.embedding_space as s
+inner join recsql.model_version as v on v.version_no = s.version_no
+where s.space_no = %(space_no)s::integer;
+
+-- unified_sources --
+-- The spaces that a unified space unites, in their order.
+select t.space, t.model, t.revision, t.dim
+from recsql.embedding_space as s
+cross join unnest(s.source_nos) with ordinality as n (space_no, place)
+inner join recsql.embedding_space as t on t.space_no = n.space_no
+where s.space_no = %(space_no)s::integer
+order by n.place;

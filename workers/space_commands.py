@@ -102,3 +102,29 @@ def failures(
     waiting = sum(row["state"] == "waits" for row in found)
     if waiting:
         console.print(f"{waiting} of them wait to be tried again.")
+
+
+@app.command()
+def unify(
+    name: Annotated[
+        str | None, typer.Argument(help="What the space is to be called; unified and its version's number by default.")
+    ] = None,
+    spaces: Annotated[
+        list[str] | None,
+        typer.Option("--space", help="A space to unite, given twice or more; by default all served ones."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Learn projections of several spaces into one: what is of one item, and what is used together, is to be near."""
+    from recsql import db
+    from recsql.cli.output import progress_bars
+    from workers.commands import stage_bars
+    from workers.unify import unify as unify_spaces
+
+    with db.connect() as connection, progress_bars() as progress:
+        done = unify_spaces(connection, name, spaces, progress=stage_bars(progress)("unify"))
+    told = (
+        f"Space {done.space} unites {', '.join(done.sources)} (model version {done.version_no}). A worker or "
+        f"'recsql embed' fills it, then 'recsql space switch {done.space}' serves it."
+    )
+    emit(vars(done), as_json, told)

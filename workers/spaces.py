@@ -113,6 +113,10 @@ def encoder_of(connection: psycopg.Connection[Any], space: Space) -> "Encoder":
     Raises:
         ModelError: it cannot be loaded, or is not what the space was made by.
     """
+    if space.modality == "unified":
+        from workers.encoders.unified import load_unified
+
+        return load_unified(connection, space.space_no)
     encoder = _encoder(space.modality, space.model)
     if (encoder.revision, encoder.dim) != (space.revision, space.dim):
         raise ModelError(

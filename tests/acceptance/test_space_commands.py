@@ -97,3 +97,27 @@ def test_failures_are_shown_and_tried_again(cli, films, connection):
     assert "no word" in failed["error"]
     assert json.loads(cli("embed", "--json").stdout)["failed"] == 0
     assert json.loads(cli("embed", "--retry", "--json").stdout)["failed"] == 1
+
+
+def test_spaces_are_united_filled_served_and_searched(cli, films, connection):
+    for number in range(40):
+        connection.execute("select recsql_api.upsert_item(%s, %s)", (f"i{number}", f"Robots of garden {number % 8}"))
+    # A second space of the same texts, as if it were another modality.
+    assert cli("space", "add", "other", "--modality", "text", "--model", "hashing:32").returncode == 0
+    assert cli("embed").returncode == 0
+    made = cli("space", "unify", "one", "--space", "text", "--space", "other", "--json")
+    assert made.returncode == 0, made.stderr
+    united = json.loads(made.stdout)
+    assert (united["space"], united["sources"], united["n_items"]) == ("one", ["text", "other"], 43)
+    assert json.loads(cli("embed", "--json").stdout) == {"embedded": 43, "failed": 0}
+    assert json.loads(cli("space", "switch", "one", "--json").stdout) == {"space": "one", "replaced": None}
+    assert connection.execute("select space from recsql.content_space").fetchone() == ("one",)
+    # The text finds the items that say the same.
+    found = json.loads(cli("search", "Robots of garden 3", "-n", "5", "--json").stdout)
+    assert {row["title"] for row in found} == {"Robots of garden 3"}
+    again = cli("space", "unify", "one")
+    assert again.returncode == 1
+    assert "already" in again.stderr
+    unknown = cli("space", "unify", "two", "--space", "none")
+    assert unknown.returncode == 1
+    assert "There is no space none" in unknown.stderr
