@@ -71,7 +71,7 @@ def main() -> None:
             name, variants = VARIANTS[group]
             kind, first = get_model(name), np.zeros(0)
             for variant, chosen in variants.items():
-                model_config = kind.Config(**(model_options(options.dataset, name) | chosen))
+                model_config = kind.Config(**(model_options(options.dataset, name, options.protocol) | chosen))
                 values = np.array(
                     [
                         kind(model_config).fit(

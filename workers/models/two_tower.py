@@ -17,6 +17,7 @@ from workers.models.inner_product import InnerProductConfig, InnerProductModel, 
 from workers.models.item_weights import History
 from workers.models.losses import sampled_softmax_loss
 from workers.models.search import Choice, Range, Search
+from workers.models.trends import Trends
 from workers.models.vectors import histories_with_vectors
 
 _USERS_AT_ONCE = 1024
@@ -100,11 +101,11 @@ class TwoTower(InnerProductModel):
         """How far back the user tower reads."""
         return cast(TwoTowerConfig, self.config).history.length
 
-    def new_loss(self, sequences: Sequences, counts: IntArray) -> "_Loss":
+    def new_loss(self, sequences: Sequences, counts: IntArray, trends: Trends | None) -> "_Loss":
         """The sampled softmax of events, each predicted from what its user had before it."""
-        return _Loss(cast(TwoTowerConfig, self.config), sequences, counts)
+        return _Loss(cast(TwoTowerConfig, self.config), sequences, counts, trends)
 
-    def user_vectors(self, histories: Sequences) -> FloatArray:
+    def vectors_of(self, histories: Sequences) -> FloatArray:
         """Shape ``(n_users, dim)``; rows of NaN for users without history."""
         known, history = histories_with_vectors(histories, self._outputs), cast(TwoTowerConfig, self.config).history
         users = np.full((histories.n_users, self._dim), np.nan, dtype=np.float32)
@@ -123,7 +124,8 @@ class TwoTower(InnerProductModel):
 class _Loss:
     """Cross-entropy of events, each predicted from what its user had before it, by the weights of the events."""
 
-    def __init__(self, config: TwoTowerConfig, sequences: Sequences, counts: IntArray) -> None:
+    def __init__(self, config: TwoTowerConfig, sequences: Sequences, counts: IntArray, trends: Trends | None) -> None:
+        self._trends = trends
         self._history, self._sequences, self._weights = config.history, sequences, sequences.weight_of_each()
         self._draw = NegativeSampler(counts, config.n_negatives)
 
@@ -144,5 +146,8 @@ class _Loss:
             torch.from_numpy(array).to(device)
             for array in (self._sequences.items[batch.places], *drawn, self._weights[batch.places])
         )
-        loss = sampled_softmax_loss(users, outputs, targets, weights, negatives, log_expected)
+        prior = None
+        if self._trends is not None and self._sequences.times is not None:
+            prior = self._trends.prior(self._sequences.times[batch.places - 1], device)
+        loss = sampled_softmax_loss(users, outputs, targets, weights, negatives, log_expected, prior)
         return loss, float(weights.sum())
