@@ -30,10 +30,21 @@ DATASETS = {
 }
 
 _LONG_RUN = {"trend": 7.0, "horizon": 100, "learning_rate": 0.001}
+_WHOLE = {"horizon": 1000, "targets_per_user": 20}
 BY_GLOBAL: dict[str, dict[str, dict[str, Any]]] = {
     "ml-100k": {
         **dict.fromkeys(("transformer", "joint", "gru4rec", "nextitnet"), _LONG_RUN),
-        "two_tower": {"trend": 7.0},
+        "two_tower": {**_WHOLE, "trend": 7.0, "history": {"decay": "harmonic", "rate": 0.0, "length": 200}},
+    },
+    "ml-1m": {
+        "ease_whole": {"lambda_": 300_000.0},
+        "two_tower": {
+            **_WHOLE,
+            "trend": 3650.0,
+            "history": {"decay": "harmonic", "rate": 0.0, "length": 500},
+            "dropout": 0.6,
+            "weight_decay": 1.0,
+        },
     },
 }
 """Hyperparameters, chosen on validation, of models that are to say what comes in the weeks after ``global``'s cut."""

@@ -40,6 +40,9 @@ class TwoTowerConfig(InnerProductConfig):
     """How far back the user tower reads, and how much a step back counts."""
     targets_per_user: int = Field(100, ge=1)
     """Events of a user that an epoch predicts at most, drawn anew each time."""
+    horizon: int = Field(1, ge=1)
+    """An event is one of so many that follow the history that it is predicted from, drawn anew in each epoch: 1 to say
+    what comes next, more to say what comes some time."""
     n_negatives: int = Field(1024, ge=1)
     """Negatives that a step draws by popularity ^ 0.75 and shares among its events."""
 
@@ -69,9 +72,9 @@ class TwoTower(InnerProductModel):
         m = Σ_k w_k h(k) e[i_k] / Σ_k w_k h(k)            h: weight of a step back, as ``history`` has it
         u = LayerNorm(m + W₂ gelu(W₁ m + b₁) + b₂)        score(u, j) = u · v_j
 
-    Training predicts events from what the same user had before them, by cross-entropy against sampled negatives with
-    logQ correction, an event counting its weight. Items that training does not see have no id part, so their content
-    alone places them.
+    Training predicts events from what the same user had before them, or some events before them with a ``horizon``, by
+    cross-entropy against sampled negatives with logQ correction, an event counting its weight. Items that training does
+    not see have no id part, so their content alone places them.
 
     References:
         Covington, Adams and Sargin, Deep Neural Networks for YouTube Recommendations, RecSys 2016.
@@ -94,7 +97,7 @@ class TwoTower(InnerProductModel):
     def training_batches(self, sequences: Sequences, rng: np.random.Generator) -> Iterator[Places]:
         """Some events of each user, drawn anew for an epoch."""
         c = cast(TwoTowerConfig, self.config)
-        return place_batches(sequences, c.batch_size, c.targets_per_user, rng)
+        return place_batches(sequences, c.batch_size, c.targets_per_user, rng, c.horizon)
 
     @property
     def reach(self) -> int:
@@ -139,15 +142,14 @@ class _Loss:
             return torch.zeros((), device=device), 0.0
         inputs, outputs = trained.tables()
         starts = self._sequences.offsets[batch.users]
-        users = trained.network(
-            sum_bags(inputs, recent_bags(self._sequences, starts, batch.places, self._history, 1.0))
-        )
+        stops = batch.places if batch.stops is None else batch.stops
+        users = trained.network(sum_bags(inputs, recent_bags(self._sequences, starts, stops, self._history, 1.0)))
         targets, negatives, log_expected, weights = (
             torch.from_numpy(array).to(device)
             for array in (self._sequences.items[batch.places], *drawn, self._weights[batch.places])
         )
         prior = None
         if self._trends is not None and self._sequences.times is not None:
-            prior = self._trends.prior(self._sequences.times[batch.places - 1], device)
+            prior = self._trends.prior(self._sequences.times[stops - 1], device)
         loss = sampled_softmax_loss(users, outputs, targets, weights, negatives, log_expected, prior)
         return loss, float(weights.sum())
