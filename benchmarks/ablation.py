@@ -2,7 +2,11 @@
 
 Variants of the sequence models, each trained on the validation run under several seeds; ``ndcg@10`` on what came next
 is the mean over them, ``range`` how far they lie apart. The test part is not read. ``change`` is the mean difference to
-the first variant of the same group, seed by seed, and ``change.error`` its standard error over the seeds.
+the first variant of the same group, seed by seed, and ``change.error`` its standard error over the seeds. By
+``global``, where some of what came later is new, ``new_items.ndcg@10`` ranks items without an event alone, for the
+users who turned to one.
+
+With ``--save`` each variant is written once it is measured; groups that are not measured stay as they are.
 """
 
 from typing import Any
@@ -10,7 +14,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.data import DATASETS, model_options, pipeline_on
-from benchmarks.report import Report, make_parser
+from benchmarks.models import figures, scorer_of
+from benchmarks.peers import read_part
+from benchmarks.report import Collected, Report, make_parser
 from recsql.cli.output import progress_bars
 from workers.commands import stage_bars
 from workers.device import get_device
@@ -32,10 +38,10 @@ VARIANTS: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
             "weighted": {"is_weighted": True},
             "reads ratings": {"reads": ["value"]},
             "reads gaps": {"reads": ["gap"]},
-            "items of ids": {"items": "id"},
-            "items of content": {"items": "content"},
+            "trend": {"trend": 7.0},
         },
     ),
+    "items": ("transformer", {"id and content": {}, "id": {"items": "id"}, "content": {"items": "content"}}),
     "joint": (
         "joint",
         {
@@ -59,36 +65,36 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--groups", nargs="+", choices=sorted(VARIANTS), default=sorted(VARIANTS))
     options = parser.parse_args()
-    report = Report("ablation", options.dataset, options.protocol, options.seed)
+    collected = Collected(Report("ablation", options.dataset, options.protocol, options.seed), options.save)
     with pipeline_on(options.dataset, protocol=options.protocol) as pipeline:
-        connection, bars = pipeline.connection, pipeline.bar
-        run = read_run(connection, pipeline.run("validation", until="popularity"))
+        run_no = pipeline.run("validation", until="popularity")
+        run, part = read_run(pipeline.connection, run_no), read_part(pipeline.connection, run_no)
     data = TrainingData(run.sequences, len(run.item_nos), run.content, run.targets)
-    results: dict[str, float] = {}
     with progress_bars() as progress:
         bars = stage_bars(progress)
         for group in options.groups:
             name, variants = VARIANTS[group]
-            kind, first = get_model(name), np.zeros(0)
+            kind, first, found = get_model(name), np.zeros(0), dict[str, float]()
             for variant, chosen in variants.items():
-                model_config = kind.Config(**(model_options(options.dataset, name) | chosen))
-                values = np.array(
-                    [
-                        kind(model_config).fit(
-                            data, TrainingOptions(seed, get_device(), bars(f"{group}, {variant}, seed {seed}"))
-                        )["ndcg@10"]
-                        for seed in range(options.seed, options.seed + options.seeds)
-                    ]
-                )
-                label = f"{group}, {variant}"
-                results |= {f"{label}.ndcg@10": float(values.mean()), f"{label}.range": float(np.ptp(values))}
+                config = kind.Config(**(model_options(options.dataset, name, options.protocol) | chosen))
+                measured: list[dict[str, float]] = []
+                for seed in range(options.seed, options.seed + options.seeds):
+                    model = kind(config)
+                    bar = bars(f"{group}, {variant}, seed {seed}")
+                    model.fit(data, TrainingOptions(seed, get_device(), bar))
+                    measured.append(figures(part, scorer_of(model, run), seed))
+                for metric in ("ndcg@10", "new_items.ndcg@10"):
+                    if metric in measured[0]:
+                        found[f"{variant}.{metric}"] = float(np.mean([figure[metric] for figure in measured]))
+                values = np.array([figure["ndcg@10"] for figure in measured])
+                found[f"{variant}.range"] = float(np.ptp(values))
                 if not len(first):
                     first = values
-                    continue
-                results[f"{label}.change"] = float((values - first).mean())
-                if len(values) > 1:
-                    results[f"{label}.change.error"] = float((values - first).std(ddof=1) / len(values) ** 0.5)
-    report.publish(results, options.save)
+                else:
+                    found[f"{variant}.change"] = float((values - first).mean())
+                    if len(values) > 1:
+                        found[f"{variant}.change.error"] = float((values - first).std(ddof=1) / len(values) ** 0.5)
+                collected.add(group, found)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,26 @@ DATASETS = {
     ),
 }
 
+_LONG_RUN = {"trend": 7.0, "horizon": 100, "learning_rate": 0.001}
+_WHOLE = {"horizon": 1000, "targets_per_user": 20}
+BY_GLOBAL: dict[str, dict[str, dict[str, Any]]] = {
+    "ml-100k": {
+        **dict.fromkeys(("transformer", "joint", "gru4rec", "nextitnet"), _LONG_RUN),
+        "two_tower": {**_WHOLE, "trend": 7.0, "history": {"decay": "harmonic", "rate": 0.0, "length": 200}},
+    },
+    "ml-1m": {
+        "ease_whole": {"lambda_": 300_000.0},
+        "two_tower": {
+            **_WHOLE,
+            "trend": 3650.0,
+            "history": {"decay": "harmonic", "rate": 0.0, "length": 500},
+            "dropout": 0.6,
+            "weight_decay": 1.0,
+        },
+    },
+}
+"""Hyperparameters, chosen on validation, of models that are to say what comes in the weeks after ``global``'s cut."""
+
 
 @contextmanager
 def pipeline_on(dataset: str, url: str | None = None, *, content: bool = True, **settings: Any) -> Iterator[Pipeline]:
@@ -65,6 +85,8 @@ def fresh_database(url: str) -> Iterator[str]:
             admin.execute(sql.SQL("drop database if exists {} with (force)").format(name))
 
 
-def model_options(dataset: str, model: str) -> dict[str, Any]:
-    """The hyperparameters of a model that differ from its defaults on a data set."""
-    return DATASETS[dataset][1].get("models", {}).get(model, {})
+def model_options(dataset: str, model: str, protocol: str = "loo") -> dict[str, Any]:
+    """The hyperparameters of a model that differ from its defaults on a data set, and by a protocol."""
+    of_dataset: dict[str, Any] = DATASETS[dataset][1].get("models", {}).get(model, {})
+    of_protocol = BY_GLOBAL.get(dataset, {}).get(model, {}) if protocol == "global" else {}
+    return of_dataset | of_protocol

@@ -1,8 +1,9 @@
 """All models on one split, ranking the whole catalogue by themselves: ``python -m benchmarks.models --json --save``.
 
-Each model is trained on the validation run, which chooses its number of epochs, then on the test run for as many, which
-is read once a seed. Figures are of the first seed, with intervals over users; with more seeds, which train on the test
-run for as many epochs as the first, ``ndcg@10`` of each, the mean and the range stand beside them.
+Each model, with the hyperparameters of :mod:`benchmarks.data`, is trained on the validation run, which chooses its
+number of epochs, then on the test run for as many, which is read once a seed. Figures are of the first seed, with
+intervals over users; with more seeds, which train on the test run for as many epochs as the first, ``ndcg@10`` of each,
+the mean and the range stand beside them.
 
 ``coverage@10``: share of the catalogue that is in anybody's list; ``novelty@10``: mean information of what is
 recommended, in bits, as in the product's own reports. Where relevant items are new, that is without an event in
@@ -55,7 +56,7 @@ def main() -> None:
     with progress_bars() as progress:
         bars = stage_bars(progress)
         for name in options.models:
-            chosen = model_options(options.dataset, name) | options.options.get(name, {})
+            chosen = model_options(options.dataset, name, options.protocol) | options.options.get(name, {})
             kind, seeds = get_model(name), range(options.seed, options.seed + options.seeds)
             told = [TrainingOptions(seed, get_device(), bars(f"{name}, seed {seed}")) for seed in seeds]
             if options.add_seeds:

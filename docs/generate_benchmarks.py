@@ -54,14 +54,21 @@ def _origins(origins: dict[str, dict[str, str]]) -> str:
 
 def _changes(results: dict[str, float]) -> str:
     """One row a variant, the best of each group first, with what it changes against the group's first variant."""
-    lines = ["| group | variant | ndcg@10 | range over seeds | change |", "| --- | --- | --- | --- | --- |"]
-    labels = [key.removesuffix(".ndcg@10") for key in results if key.endswith(".ndcg@10")]
-    for label in sorted(labels, key=lambda label: (label.partition(", ")[0], -results[f"{label}.ndcg@10"])):
-        group, _, variant = label.partition(", ")
+    has_new = any(key.endswith(".new_items.ndcg@10") for key in results)
+    columns = ["group", "variant", "ndcg@10", "range over seeds", "change", *(["new_items.ndcg@10"] if has_new else [])]
+    lines = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
+    named = (key.removesuffix(".ndcg@10") for key in results if key.endswith(".ndcg@10"))
+    labels = [label for label in named if not label.endswith(".new_items")]
+    for label in sorted(labels, key=lambda label: (label.partition(".")[0], -results[f"{label}.ndcg@10"])):
+        group, _, variant = label.partition(".")
         value = results[f"{label}.ndcg@10"]
         change, error = results.get(f"{label}.change"), results.get(f"{label}.change.error")
         told = "" if change is None else f"{change:+.4f}" + ("" if error is None else f" ± {error:.4f}")
-        lines.append(f"| {group} | {variant} | {value:.4f} | {results[f'{label}.range']:.4f} | {told} |")
+        cells = [group, variant, f"{value:.4f}", f"{results[f'{label}.range']:.4f}", told]
+        if has_new:
+            of_new = results.get(f"{label}.new_items.ndcg@10")
+            cells.append("" if of_new is None else f"{of_new:.4f}")
+        lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 

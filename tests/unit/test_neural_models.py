@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsql.errors import ModelError
-from workers.models.bags import places_to_predict, recent_bags
+from workers.models.bags import place_batches, places_to_predict, recent_bags
 from workers.models.base import Model, Sequences, TrainingData, TrainingOptions
 from workers.models.item_weights import History
 from workers.models.neumf import NeuMf
@@ -279,3 +279,22 @@ def test_neural_user_with_one_event_and_three_items(name: str) -> None:
     assert np.isfinite(measured["ndcg@10"])
     scores = model.score(Sequences.from_lists([[1], [0]]), np.array([[0, 1, 2]] * 2))
     assert np.isnan(scores).tolist() == [[False, False, True]] * 2
+
+
+def test_histories_end_as_far_before_an_event_as_the_horizon() -> None:
+    sequences, rng = Sequences.from_lists([[0, 1, 2, 3, 4], [7, 8]]), np.random.default_rng(0)
+    drawn: dict[int, set[int]] = {}
+    for _ in range(200):
+        for batch in place_batches(sequences, 3, None, rng, horizon=3):
+            for part in (batch.share(0, 2), batch.share(1, 2)):
+                assert part.stops is not None
+                for place, stop in zip(part.places, part.stops, strict=True):
+                    drawn.setdefault(int(place), set()).add(int(stop))
+    # Up to three events after the history, of which at least the user's first event is left.
+    assert drawn == {1: {1}, 2: {1, 2}, 3: {1, 2, 3}, 4: {2, 3, 4}, 6: {6}}
+
+
+def test_histories_end_before_the_event_without_a_horizon() -> None:
+    for batch in place_batches(Sequences.from_lists([[0, 1, 2]]), 3, None, np.random.default_rng(0)):
+        assert batch.stops is not None
+        assert batch.stops.tolist() == batch.places.tolist()

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,23 +21,40 @@ class Places:
         places: in ``Sequences.items``, shape ``(n_places,)``.
         users: user row of each, of the same shape.
         negatives: items that it is told from, shape ``(n_places, n_negatives)``; None where the batch shares some.
+        stops: the place that the history ends before which it is predicted from, of the same shape; itself when None.
     """
 
     places: IntArray
     users: IntArray
     negatives: IntArray | None = None
+    stops: IntArray | None = None
 
     def share(self, rank: int, n_shares: int) -> "Places":
         """One of ``n_shares`` parts, which together are all of them; may be empty."""
         part = slice(rank, None, n_shares)
-        return Places(self.places[part], self.users[part], None if self.negatives is None else self.negatives[part])
+        parts: dict[str, Any] = {name: None if array is None else array[part] for name, array in vars(self).items()}
+        return Places(**parts)
 
 
-def place_batches(sequences: Sequences, size: int, per_user: int | None, rng: np.random.Generator) -> Iterator[Places]:
-    """What :func:`places_to_predict` gives, so many at once."""
+def place_batches(
+    sequences: Sequences, size: int, per_user: int | None, rng: np.random.Generator, horizon: int = 1
+) -> Iterator[Places]:
+    """What :func:`places_to_predict` gives, so many at once.
+
+    Args:
+        sequences: what users did.
+        size: of a batch.
+        per_user: most events of a user; all of them when None.
+        rng: decides the draw, the order and the histories.
+        horizon: an event is one of so many that follow the history that it is predicted from, the next one if 1.
+    """
     places, users = places_to_predict(sequences, per_user, rng)
+    # At least one event is left.
+    back = 0 if horizon == 1 else rng.integers(0, horizon, len(places))
+    stops = np.maximum(places - back, sequences.offsets[users] + 1)
     for begin in range(0, len(places), size):
-        yield Places(places[begin : begin + size], users[begin : begin + size])
+        batch = slice(begin, begin + size)
+        yield Places(places[batch], users[batch], stops=stops[batch])
 
 
 def places_to_predict(

@@ -23,6 +23,7 @@ class Batch:
         values: rating of each input, of the shape of ``inputs``; None if not known.
         gaps: seconds from the input before to each input, of the shape of ``inputs``, -1 where nothing was before; None
             if not known.
+        times: when each input was, in seconds, of the shape of ``inputs``; None if not known.
         dislikes: what was turned down, ``places`` then being indices into the places of ``inputs``; None if not known.
     """
 
@@ -34,6 +35,7 @@ class Batch:
     kinds: IntArray | None = None
     values: FloatArray | None = None
     gaps: IntArray | None = None
+    times: IntArray | None = None
     dislikes: Dislikes | None = None
 
     def share(self, rank: int, n_shares: int) -> "Batch":
@@ -156,6 +158,7 @@ def _pad(sequences: Sequences, rows: IntArray, starts: IntArray, lengths: IntArr
         kinds=None if sequences.kinds is None else np.where(inside, sequences.kinds[at], -1),
         values=None if sequences.values is None else np.where(inside, sequences.values[at], 0),
         gaps=None if sequences.times is None else _gaps(sequences, rows, at),
+        times=None if sequences.times is None else sequences.times[at],
     )
 
 

@@ -35,6 +35,8 @@ class Bert4RecConfig(SequenceConfig):
             raise ValueError(f"dim ({self.dim}) must be a multiple of n_heads ({self.n_heads})")
         if self.horizon > 1:
             raise ValueError("horizon must be 1: what is masked stands at its own place")
+        if self.trend:
+            raise ValueError("trend must be 0: what is masked is not asked for at a moment before it")
         if self.dislikes:
             raise ValueError("dislikes must be 0: a state that knows what came later says nothing of a refusal before")
         return self
@@ -122,5 +124,6 @@ def _one_more(batch: Batch) -> Batch:
         kinds=longer(batch.kinds, -1),
         values=longer(batch.values, 0),
         gaps=longer(batch.gaps, -1),
+        times=longer(batch.times, 0),
         dislikes=None,
     )

@@ -16,6 +16,7 @@ from workers.models.checkpoint import fingerprint_of
 from workers.models.item_tables import ItemParts, ItemTables, clean_content
 from workers.models.start import Start, fresh_windows
 from workers.models.training import Task, TrainingConfig, seeded, train
+from workers.models.trends import Trends
 from workers.models.validation import ndcg_at_10
 from workers.models.vectors import inner_products
 
@@ -27,6 +28,9 @@ class InnerProductConfig(TrainingConfig):
     """Width of item and user vectors."""
     items: ItemParts = "both"
     """What item vectors are made of: an id of their own, a projection of the content, or both."""
+    trend: float = Field(0.0, ge=0)
+    """Half-life, in days, of the interactions that are counted for an item's trend: the log of their number is part of
+    its score, in training as it was at the time, so that all else learns in what a user differs; 0 leaves it out."""
     fresh_epochs: int = Field(1, ge=1)
     """Passes over what is new, where training goes on from a former version; more did no good on ML-100K's validation
     part (``benchmarks.incremental``)."""
@@ -46,9 +50,12 @@ class Trained(nn.Module):
 class InnerProductModel(Model):
     """A model whose network makes user vectors out of item vectors: ``score(u, j) = u · v_j``.
 
-    A subclass has ``new_network``, ``training_batches``, ``new_loss``, ``reach`` and ``user_vectors``, which reads the
-    network and the items' input vectors. Shapes: item vectors ``(n_items, dim)``, user vectors ``(n_users, dim)``. Runs
-    with the same seed, data, device and number of threads give the same weights.
+    With a ``trend``, ``score(u, j) = u · v_j + t_j`` where ``t_j`` is the trend of item j (:class:`Trends`) when
+    training ended; so that it is still an inner product, item vectors then end with ``t_j`` and user vectors with 1.
+
+    A subclass has ``new_network``, ``training_batches``, ``new_loss``, ``reach`` and ``vectors_of``, which reads the
+    network and the items' input vectors. Shapes: item vectors ``(n_items, dim)``, user vectors ``(n_users, dim)``, with
+    a trend dim + 1. Runs with the same seed, data, device and number of threads give the same weights.
     """
 
     Config = InnerProductConfig
@@ -60,6 +67,8 @@ class InnerProductModel(Model):
         self._inputs: FloatArray = np.zeros((0, self._dim), dtype=np.float32)
         self._outputs: FloatArray = self._inputs
         self._projection: FloatArray = self._inputs
+        has_trend = cast(InnerProductConfig, self.config).trend > 0
+        self._trend: FloatArray | None = np.zeros(0, dtype=np.float32) if has_trend else None
 
     @abstractmethod
     def new_network(self) -> nn.Module:
@@ -71,13 +80,14 @@ class InnerProductModel(Model):
 
     @abstractmethod
     def new_loss(
-        self, sequences: Sequences, counts: IntArray
+        self, sequences: Sequences, counts: IntArray, trends: Trends | None
     ) -> Callable[[nn.Module, Any, np.random.Generator], tuple[Tensor, float]]:
         """What is minimised (see :class:`Task`), of a module that is :class:`Trained`.
 
         Args:
             sequences: what users did.
             counts: how often each item occurs, shape ``(n_items,)``.
+            trends: what was in demand when, if the configuration asks for it.
         """
 
     @property
@@ -86,8 +96,16 @@ class InnerProductModel(Model):
         """How many interactions before another one can bear on it in training."""
 
     @abstractmethod
+    def vectors_of(self, histories: Sequences) -> FloatArray:
+        """What the network says of users, shape ``(n_users, dim)``; rows of NaN for users without history."""
+
     def user_vectors(self, histories: Sequences) -> FloatArray:
-        """Shape ``(n_users, dim)``; rows of NaN for users without history."""
+        """Shape ``(n_users, dim)``, dim + 1 with a trend; rows of NaN for users without history."""
+        users = self.vectors_of(histories)
+        if self._trend is None:
+            return users
+        # 1, or NaN for users without history.
+        return np.column_stack([users, np.where(np.isnan(users[:, 0]), users[:, 0], np.float32(1))])
 
     def fit(self, data: TrainingData, options: TrainingOptions | None = None) -> dict[str, float]:
         """Train; with targets, the epoch of the best NDCG@10 is kept and given as ``epochs``.
@@ -96,8 +114,8 @@ class InnerProductModel(Model):
         item that the former version had keeps its vectors, whatever its content's mean is now; others get fresh ids.
 
         Raises:
-            ModelError: if the loss is no longer a number, ``data.content`` has another number of items, or the former
-                version does not fit the configuration or the content.
+            ModelError: if the loss is no longer a number, ``data.content`` has another number of items, the former
+                version does not fit the configuration or the content, or a trend is asked for and times are not known.
         """
         options = options or TrainingOptions()
         with seeded(options):
@@ -107,6 +125,9 @@ class InnerProductModel(Model):
         config, targets = cast(InnerProductConfig, self.config), data.targets
         sequences = known_histories(data.sequences, data.n_items)
         counts = np.bincount(sequences.items, minlength=data.n_items)
+        trends = Trends.of(sequences, data.n_items, config.trend) if config.trend else None
+        if trends is not None:
+            self._trend = trends.newest()
         content = clean_content(data)
         tables = ItemTables(torch.from_numpy(content), torch.from_numpy(counts > 0), config.dim, config.items)
         trained = Trained(self.new_network(), tables)
@@ -123,13 +144,14 @@ class InnerProductModel(Model):
             self._take(cast(Trained, module))
             users = self.user_vectors(sequences)
             assert targets is not None
-            return ndcg_at_10(lambda rows: users[rows] @ self._outputs.T, sequences, targets)
+            items = self.item_vectors()
+            return ndcg_at_10(lambda rows: users[rows] @ items.T, sequences, targets)
 
         best, measured = train(
             Task(
                 trained,
                 lambda rng: self.training_batches(learnt, rng),
-                self.new_loss(learnt, counts),
+                self.new_loss(learnt, counts, trends),
                 None if targets is None else validate,
                 [parameter for name, parameter in tables.named_parameters() if name.endswith("_id")],
             ),
@@ -142,17 +164,17 @@ class InnerProductModel(Model):
 
     def score(self, histories: Sequences, items: IntArray) -> FloatArray:
         """Inner products of user and item vectors, shape ``(n_users, n_candidates)``; see :meth:`Model.score`."""
-        return inner_products(self.user_vectors(histories), self._outputs, items)
+        return inner_products(self.user_vectors(histories), self.item_vectors(), items)
 
     def item_vectors(self) -> FloatArray:
-        """Shape ``(n_items, dim)``; rows of NaN for items that have neither content nor an event in training."""
-        return self._outputs
+        """Shape ``(n_items, dim)``, dim + 1 with a trend; rows of NaN for items with neither content nor an event."""
+        return self._outputs if self._trend is None else np.column_stack([self._outputs, self._trend])
 
     def state(self) -> dict[str, np.ndarray]:
-        """Item vectors as ``inputs`` and ``outputs``, the content's ``projection``, the network's as ``network.…``."""
+        """Item vectors as ``inputs`` and ``outputs``, the ``projection``, ``network.…``, and ``trend`` if any."""
         weights = {f"network.{name}": weight.cpu().numpy() for name, weight in self._network.state_dict().items()}
         vectors = {"inputs": self._inputs, "outputs": self._outputs, "projection": self._projection}
-        return {**vectors, **weights}
+        return {**vectors, **weights, **({} if self._trend is None else {"trend": self._trend})}
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
         """Take over what :meth:`state` gave; the network is then on the CPU.
@@ -166,6 +188,9 @@ class InnerProductModel(Model):
             raise ModelError(f"the artifact's item vectors are missing or not {width[0]} wide; train this model again")
         if projection is None or projection.shape[1:] != width:
             raise ModelError(f"the artifact's projection is missing or not {width[0]} wide; train this model again")
+        trend = state.get("trend")
+        if (trend is None) != (self._trend is None) or (trend is not None and trend.shape != outputs.shape[:1]):
+            raise ModelError("the artifact's trend is missing or not one number an item; train this model again")
         network = self.new_network()
         prefix = "network."
         weights = {n.removeprefix(prefix): torch.tensor(v) for n, v in state.items() if n.startswith(prefix)}
@@ -175,6 +200,7 @@ class InnerProductModel(Model):
             raise ModelError("the artifact's weights do not fit its configuration; train this model again") from error
         self._network, self._inputs, self._outputs = network, np.array(inputs), np.array(outputs)
         self._projection = np.array(projection)
+        self._trend = None if trend is None else np.array(trend)
 
     def replace_network(self, change: Callable[[nn.Module], nn.Module]) -> None:
         """Score with another network of the same inputs and outputs."""

@@ -12,6 +12,7 @@ from workers.models.losses import full_softmax_loss, gbce_loss, sampled_softmax_
 from workers.models.search import Range, Search
 from workers.models.sequence import SequenceLoss
 from workers.models.transformer import Transformer, TransformerConfig
+from workers.models.trends import Prior, Trends
 
 
 class JointConfig(TransformerConfig):
@@ -26,8 +27,8 @@ class JointConfig(TransformerConfig):
 class JointLoss(SequenceLoss):
     """The weighted sum of the terms of :class:`Joint`, which share states, item vectors and negatives."""
 
-    def __init__(self, config: JointConfig, counts: IntArray) -> None:
-        super().__init__(config, counts)
+    def __init__(self, config: JointConfig, counts: IntArray, trends: Trends | None = None) -> None:
+        super().__init__(config, counts, trends)
         self.weights = (config.collaborative, config.deep)
         self.is_whole = len(counts) <= config.full_softmax_items
         # Both terms read them; those of L_C are drawn alike, for σ to be a probability and not a ratio to popularity.
@@ -41,6 +42,7 @@ class JointLoss(SequenceLoss):
         weights: Tensor,
         is_seen: Tensor,
         drawn: tuple[Tensor, ...] | None,
+        prior: Prior | None,
     ) -> Tensor:
         """The sum of ``w_C L_C + w_D L_D`` over some places; arguments as of :class:`SequenceLoss`."""
         assert drawn is not None
@@ -51,9 +53,9 @@ class JointLoss(SequenceLoss):
             # Uncalibrated, gBCE is plain binary cross-entropy.
             total = total + collaborative * gbce_loss(*places, negatives, self.share, calibration=0)
         if deep and self.is_whole:
-            total = total + deep * full_softmax_loss(*places, is_seen)
+            total = total + deep * full_softmax_loss(*places, is_seen, prior)
         elif deep:
-            total = total + deep * sampled_softmax_loss(*places, negatives, log_expected)
+            total = total + deep * sampled_softmax_loss(*places, negatives, log_expected, prior)
         return total
 
 
@@ -67,8 +69,9 @@ class Joint(Transformer):
         L_C = - Σ_j r_ij log σ(s_ij) + (1 - r_ij) log(1 - σ(s_ij))
         L_D = - log P(r_ij = 1 | u_i, x_j) = - log (exp s_ij / Σ_k exp s_ik)
 
-    L_C says for each item by itself whether the user takes it, L_D which one among all. L_S, the cross-entropy of a
-    policy on reward, needs rewards, which a batch does not carry; a term is one more line of :class:`JointLoss`.
+    L_C says for each item by itself whether the user takes it, L_D which one among all; a trend is part of L_D alone.
+    L_S, the cross-entropy of a policy on reward, needs rewards, which a batch does not carry; a term is one more line
+    of :class:`JointLoss`.
     ``score(i, j) = s_ij``, so it is served by inner product.
     """
 
@@ -76,6 +79,6 @@ class Joint(Transformer):
     Config = JointConfig
     search: ClassVar[Search] = {**Transformer.search, "collaborative": Range(0.001, 1.0, log=True)}
 
-    def new_loss(self, sequences: Sequences, counts: IntArray) -> JointLoss:
+    def new_loss(self, sequences: Sequences, counts: IntArray, trends: Trends | None) -> JointLoss:
         """Both terms."""
-        return JointLoss(cast(JointConfig, self.config), counts)
+        return JointLoss(cast(JointConfig, self.config), counts, trends)

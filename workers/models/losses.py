@@ -6,12 +6,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from workers.models.trends import Prior
+
 # Logits that are worked on at once: on a CPU what its cache holds, on a GPU what keeps it busy.
 _CHUNK_LOGITS = 1 << 20
 _GPU_CHUNK_LOGITS = 1 << 26
 
 
-def full_softmax_loss(states: Tensor, outputs: Tensor, targets: Tensor, weights: Tensor, is_seen: Tensor) -> Tensor:
+def full_softmax_loss(
+    states: Tensor, outputs: Tensor, targets: Tensor, weights: Tensor, is_seen: Tensor, prior: Prior | None = None
+) -> Tensor:
     """Weighted sum of the cross-entropies over the whole catalogue less the items that training never sees.
 
     Args:
@@ -21,9 +25,13 @@ def full_softmax_loss(states: Tensor, outputs: Tensor, targets: Tensor, weights:
         weights: how much each place counts, shape ``(n_places,)``.
         is_seen: whether training sees the item, shape ``(n_items,)``: a new item is no negative, or it would be
             pushed away from everybody.
+        prior: added to the logits, if any.
     """
-    hidden = torch.zeros(len(outputs), device=outputs.device).masked_fill_(~is_seen, -torch.inf)
-    return cast(Tensor, _FullSoftmax.apply(states, outputs, targets, weights, hidden))
+    table = torch.zeros(1, len(outputs), device=outputs.device) if prior is None else prior.table
+    rows = None if prior is None else prior.rows
+    return cast(
+        Tensor, _FullSoftmax.apply(states, outputs, targets, weights, table.masked_fill(~is_seen, -torch.inf), rows)
+    )
 
 
 class _FullSoftmax(torch.autograd.Function):
@@ -34,8 +42,8 @@ class _FullSoftmax(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, *tensors: Tensor) -> Tensor:
-        states, outputs, targets, weights, hidden = tensors
+    def forward(ctx: Any, *tensors: Any) -> Tensor:
+        states, outputs, targets, weights, table, table_rows = tensors
         states, outputs = states.detach(), outputs.detach()
         state_gradients = torch.empty_like(states)
         output_gradients = torch.zeros_like(outputs)
@@ -43,7 +51,8 @@ class _FullSoftmax(torch.autograd.Function):
         places = max(1, (_CHUNK_LOGITS if states.device.type == "cpu" else _GPU_CHUNK_LOGITS) // len(outputs))
         for begin in range(0, len(states), places):
             chunk = slice(begin, begin + places)
-            logits = torch.addmm(hidden, states[chunk], outputs.T).float()
+            added = table if table_rows is None else table[table_rows[chunk]]
+            logits = torch.addmm(added, states[chunk], outputs.T).float()
             logits -= logits.amax(dim=1, keepdim=True)
             rows = torch.arange(len(logits), device=states.device)
             at_target = logits[rows, targets[chunk]]
@@ -60,11 +69,17 @@ class _FullSoftmax(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         state_gradients, output_gradients = ctx.saved_tensors
-        return gradients[0] * state_gradients, gradients[0] * output_gradients, None, None, None
+        return gradients[0] * state_gradients, gradients[0] * output_gradients, None, None, None, None
 
 
 def sampled_softmax_loss(
-    states: Tensor, outputs: Tensor, targets: Tensor, weights: Tensor, negatives: Tensor, log_expected: Tensor
+    states: Tensor,
+    outputs: Tensor,
+    targets: Tensor,
+    weights: Tensor,
+    negatives: Tensor,
+    log_expected: Tensor,
+    prior: Prior | None = None,
 ) -> Tensor:
     """Weighted sum of the cross-entropies against negatives that the whole batch shares, with the logQ correction.
 
@@ -78,9 +93,13 @@ def sampled_softmax_loss(
         weights: how much each place counts, shape ``(n_places,)``.
         negatives: drawn item rows, shape ``(n_negatives,)``.
         log_expected: log of how often each of them is expected among the negatives, shape ``(n_negatives,)``.
+        prior: added to the logits, if any.
     """
     positive = (states * outputs[targets]).sum(1, keepdim=True)
     negative = states @ outputs[negatives].T - log_expected
+    if prior is not None:
+        positive = positive + prior.table[prior.rows, targets].unsqueeze(1)
+        negative = negative + prior.table[:, negatives][prior.rows]
     negative = negative.masked_fill(negatives == targets.unsqueeze(1), -torch.inf)
     logits = torch.cat([positive, negative], dim=1)
     return (functional.cross_entropy(logits, torch.zeros_like(targets), reduction="none") * weights).sum()

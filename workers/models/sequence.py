@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import ClassVar, Literal, cast
+from typing import ClassVar, Literal, Self, cast
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -16,6 +16,7 @@ from workers.models.events import Events, Reads
 from workers.models.inner_product import InnerProductConfig, InnerProductModel, Trained
 from workers.models.losses import full_softmax_loss, gbce_loss, sampled_softmax_loss
 from workers.models.search import Choice, Range, Search
+from workers.models.trends import Prior, Trends
 
 _INFERENCE_TOKENS = 8192
 
@@ -51,6 +52,12 @@ class SequenceConfig(InnerProductConfig):
     n_negatives: int = Field(1024, ge=1)
     """Negatives that a step draws, by popularity ^ 0.75 (gBCE: all alike), and shares among its interactions."""
 
+    @model_validator(mode="after")
+    def _check_trend(self) -> Self:
+        if self.trend and self.loss == "gbce":
+            raise ValueError("trend must be 0: gBCE asks of each item by itself, whatever is in demand")
+        return self
+
 
 class SequenceLoss:
     """Sum of the losses at a batch's targets, and the sum of their weights.
@@ -58,10 +65,12 @@ class SequenceLoss:
     Args:
         config: which loss.
         counts: how often each item occurs, shape ``(n_items,)``.
+        trends: what was in demand when, if that is part of the scores.
     """
 
-    def __init__(self, config: SequenceConfig, counts: IntArray) -> None:
+    def __init__(self, config: SequenceConfig, counts: IntArray, trends: Trends | None = None) -> None:
         self.config = config
+        self.trends = trends
         self.share = min(1.0, config.n_negatives / max(1, int((counts > 0).sum()) - 1))
         self.draw: NegativeSampler | None = None
         if config.loss == "gbce":
@@ -86,7 +95,10 @@ class SequenceLoss:
         weights = torch.ones(len(states), device=device)
         if batch.weights is not None:
             weights = torch.from_numpy(batch.weights).to(device)[is_place]
-        loss = self.of_places(states, outputs, targets[is_place], weights, trained.tables.is_seen, drawn)
+        prior = None
+        if self.trends is not None and batch.times is not None:
+            prior = self.trends.prior(batch.times[batch.targets >= 0], device)
+        loss = self.of_places(states, outputs, targets[is_place], weights, trained.tables.is_seen, drawn, prior)
         return loss + turned_down, float(weights.sum())
 
     def of_places(
@@ -97,6 +109,7 @@ class SequenceLoss:
         weights: Tensor,
         is_seen: Tensor,
         drawn: tuple[Tensor, ...] | None,
+        prior: Prior | None,
     ) -> Tensor:
         """The weighted sum of the losses at some places.
 
@@ -107,13 +120,14 @@ class SequenceLoss:
             weights: how much each place counts, shape ``(n_places,)``.
             is_seen: whether training sees the item, shape ``(n_items,)``.
             drawn: negatives and the log of how often each is expected, if any are drawn.
+            prior: what is part of the scores beside the inner products, if anything is.
         """
         if drawn is None:
-            return full_softmax_loss(states, outputs, targets, weights, is_seen)
+            return full_softmax_loss(states, outputs, targets, weights, is_seen, prior)
         negatives, log_expected = drawn
         if self.config.loss == "gbce":
             return gbce_loss(states, outputs, targets, weights, negatives, self.share, self.config.calibration)
-        return sampled_softmax_loss(states, outputs, targets, weights, negatives, log_expected)
+        return sampled_softmax_loss(states, outputs, targets, weights, negatives, log_expected, prior)
 
     def of_dislikes(self, states: Tensor, outputs: Tensor, batch: Batch) -> Tensor:
         """The loss of what users turned down, at the states in which they did.
@@ -154,9 +168,9 @@ class SequenceModel(InnerProductModel):
         """The length of a window."""
         return cast(SequenceConfig, self.config).max_length
 
-    def new_loss(self, sequences: Sequences, counts: IntArray) -> SequenceLoss:
+    def new_loss(self, sequences: Sequences, counts: IntArray, trends: Trends | None) -> SequenceLoss:
         """The loss of the configuration; see :meth:`InnerProductModel.new_loss`."""
-        return SequenceLoss(cast(SequenceConfig, self.config), counts)
+        return SequenceLoss(cast(SequenceConfig, self.config), counts, trends)
 
     def training_batches(self, sequences: Sequences, rng: np.random.Generator) -> Iterator[Batch]:
         """The batches of an epoch: every place once."""
@@ -171,7 +185,7 @@ class SequenceModel(InnerProductModel):
         states = self._network(Events.of(batch, inputs.device), inputs)
         return states[torch.arange(len(batch.rows)), torch.from_numpy(batch.lengths - 1).to(inputs.device)]
 
-    def user_vectors(self, histories: Sequences) -> FloatArray:
+    def vectors_of(self, histories: Sequences) -> FloatArray:
         """Shape ``(n_users, dim)``; rows of NaN for users without history."""
         known, max_length = known_histories(histories, len(self._inputs)), cast(SequenceConfig, self.config).max_length
         users = np.full((histories.n_users, self._dim), np.nan, dtype=np.float32)

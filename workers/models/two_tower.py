@@ -17,6 +17,7 @@ from workers.models.inner_product import InnerProductConfig, InnerProductModel, 
 from workers.models.item_weights import History
 from workers.models.losses import sampled_softmax_loss
 from workers.models.search import Choice, Range, Search
+from workers.models.trends import Trends
 from workers.models.vectors import histories_with_vectors
 
 _USERS_AT_ONCE = 1024
@@ -39,6 +40,9 @@ class TwoTowerConfig(InnerProductConfig):
     """How far back the user tower reads, and how much a step back counts."""
     targets_per_user: int = Field(100, ge=1)
     """Events of a user that an epoch predicts at most, drawn anew each time."""
+    horizon: int = Field(1, ge=1)
+    """An event is one of so many that follow the history that it is predicted from, drawn anew in each epoch: 1 to say
+    what comes next, more to say what comes some time."""
     n_negatives: int = Field(1024, ge=1)
     """Negatives that a step draws by popularity ^ 0.75 and shares among its events."""
 
@@ -68,9 +72,9 @@ class TwoTower(InnerProductModel):
         m = Σ_k w_k h(k) e[i_k] / Σ_k w_k h(k)            h: weight of a step back, as ``history`` has it
         u = LayerNorm(m + W₂ gelu(W₁ m + b₁) + b₂)        score(u, j) = u · v_j
 
-    Training predicts events from what the same user had before them, by cross-entropy against sampled negatives with
-    logQ correction, an event counting its weight. Items that training does not see have no id part, so their content
-    alone places them.
+    Training predicts events from what the same user had before them, or some events before them with a ``horizon``, by
+    cross-entropy against sampled negatives with logQ correction, an event counting its weight. Items that training does
+    not see have no id part, so their content alone places them.
 
     References:
         Covington, Adams and Sargin, Deep Neural Networks for YouTube Recommendations, RecSys 2016.
@@ -93,18 +97,18 @@ class TwoTower(InnerProductModel):
     def training_batches(self, sequences: Sequences, rng: np.random.Generator) -> Iterator[Places]:
         """Some events of each user, drawn anew for an epoch."""
         c = cast(TwoTowerConfig, self.config)
-        return place_batches(sequences, c.batch_size, c.targets_per_user, rng)
+        return place_batches(sequences, c.batch_size, c.targets_per_user, rng, c.horizon)
 
     @property
     def reach(self) -> int:
         """How far back the user tower reads."""
         return cast(TwoTowerConfig, self.config).history.length
 
-    def new_loss(self, sequences: Sequences, counts: IntArray) -> "_Loss":
+    def new_loss(self, sequences: Sequences, counts: IntArray, trends: Trends | None) -> "_Loss":
         """The sampled softmax of events, each predicted from what its user had before it."""
-        return _Loss(cast(TwoTowerConfig, self.config), sequences, counts)
+        return _Loss(cast(TwoTowerConfig, self.config), sequences, counts, trends)
 
-    def user_vectors(self, histories: Sequences) -> FloatArray:
+    def vectors_of(self, histories: Sequences) -> FloatArray:
         """Shape ``(n_users, dim)``; rows of NaN for users without history."""
         known, history = histories_with_vectors(histories, self._outputs), cast(TwoTowerConfig, self.config).history
         users = np.full((histories.n_users, self._dim), np.nan, dtype=np.float32)
@@ -123,7 +127,8 @@ class TwoTower(InnerProductModel):
 class _Loss:
     """Cross-entropy of events, each predicted from what its user had before it, by the weights of the events."""
 
-    def __init__(self, config: TwoTowerConfig, sequences: Sequences, counts: IntArray) -> None:
+    def __init__(self, config: TwoTowerConfig, sequences: Sequences, counts: IntArray, trends: Trends | None) -> None:
+        self._trends = trends
         self._history, self._sequences, self._weights = config.history, sequences, sequences.weight_of_each()
         self._draw = NegativeSampler(counts, config.n_negatives)
 
@@ -137,12 +142,14 @@ class _Loss:
             return torch.zeros((), device=device), 0.0
         inputs, outputs = trained.tables()
         starts = self._sequences.offsets[batch.users]
-        users = trained.network(
-            sum_bags(inputs, recent_bags(self._sequences, starts, batch.places, self._history, 1.0))
-        )
+        stops = batch.places if batch.stops is None else batch.stops
+        users = trained.network(sum_bags(inputs, recent_bags(self._sequences, starts, stops, self._history, 1.0)))
         targets, negatives, log_expected, weights = (
             torch.from_numpy(array).to(device)
             for array in (self._sequences.items[batch.places], *drawn, self._weights[batch.places])
         )
-        loss = sampled_softmax_loss(users, outputs, targets, weights, negatives, log_expected)
+        prior = None
+        if self._trends is not None and self._sequences.times is not None:
+            prior = self._trends.prior(self._sequences.times[stops - 1], device)
+        loss = sampled_softmax_loss(users, outputs, targets, weights, negatives, log_expected, prior)
         return loss, float(weights.sum())
