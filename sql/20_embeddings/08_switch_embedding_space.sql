@@ -34,15 +34,26 @@ begin
             using errcode = 'RS004',
             hint = 'Wait until its items are embedded (''recsql embed'', recsql_api.embedding_progress), or ask for less coverage.';
     end if;
-    update embedding_space as s set status = 'retired' where s.space_no = v_before.space_no;
+    update embedding_space as s
+    set
+        status = case
+            -- A unified space needs vectors of new items from those that it unites.
+            when exists (
+                select from embedding_space as u where u.status <> 'retired' and v_before.space_no = any(u.source_nos)
+            ) then 'building'
+            else 'retired'
+        end
+    where s.space_no = v_before.space_no;
     update embedding_space as s set status = 'active' where s.space_no = v_space.space_no;
     perform queue_embedding(null, array[v_space.modality]);
-    delete from embedding_task as t where t.space_no = v_before.space_no;
+    delete from embedding_task as t
+    using embedding_space as s
+    where t.space_no = s.space_no and s.status = 'retired';
     return v_before.space;
 end
 $$;
 
 comment on function recsql.switch_embedding_space(text, double precision) is
-'Serves a space in place of its modality''s active one, which is retired: kept as it is, to switch back to, but not embedded any more. '
+'Serves a space in place of its modality''s active one, which is retired: kept as it is, to switch back to, but not embedded any more, unless another space unites it. '
 'p_min_coverage: share of the items with content that must have been embedded, or have failed. Errors: RS001 no such space, RS004 '
 'too few vectors.';

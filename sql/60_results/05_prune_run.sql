@@ -27,11 +27,14 @@ begin
     end loop;
     delete from pair_state where run_no = p_run_no;
     update model_version as v set artifact = null, status = 'retired'
-    where v.run_no = p_run_no and not exists (select from promoted_model as p where p.version_no = v.version_no);
+    where
+        v.run_no = p_run_no
+        and not exists (select from promoted_model as p where p.version_no = v.version_no)
+        and not exists (select from embedding_space as s where s.version_no = v.version_no);
     update run set state = 'pruned', finished_at = coalesce(finished_at, clock_timestamp()) where run_no = p_run_no;
 end
 $$;
 
 comment on function recsql.prune_run(integer) is
-'Removes all rows of a run but its figures, and its artifacts but that of a promoted version; refused while it is being served. Fails when a '
+'Removes all rows of a run but its figures, and its artifacts but those of promoted versions and of unified spaces; refused while it is being served. Fails when a '
 'reader holds its tables for more than two seconds.';

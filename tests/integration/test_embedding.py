@@ -373,6 +373,23 @@ def test_new_model_is_built_beside_and_switched_when_it_is_complete(text: Connec
     assert text.execute("select to_regclass('recsql.item_embedding_2')").fetchone() == (None,)
 
 
+def test_space_that_another_unites_is_embedded_on_after_a_switch(text: Connection) -> None:
+    embed(text)
+    add_space(text, "better", "text", "hashing:32")
+    embed(text)
+    text.execute("insert into recsql.model (model) values ('unified')")
+    text.execute(
+        "insert into recsql.model_version (model_no, config) "
+        "select model_no, '{}' from recsql.model where model = 'unified'"
+    )
+    text.execute("select recsql.add_embedding_space('one', 'unified', 'unified', '1', 8, '', 1, '{1}')")
+    assert text.execute("select recsql.switch_embedding_space('better')").fetchone() == ("text",)
+    statuses = dict(text.execute("select space, status from recsql.embedding_space").fetchall())
+    assert statuses == {"text": "building", "better": "active", "one": "building"}
+    put(text, "i1", "new")
+    assert tasks(text, 1) == [1]
+
+
 def test_active_space_is_not_dropped_while_there_are_others(text: Connection) -> None:
     add_space(text, "better", "text", "hashing:32")
     with pytest.raises(psycopg.Error, match="is the active one") as caught:
