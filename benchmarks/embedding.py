@@ -92,7 +92,7 @@ def latency(connection: psycopg.Connection[Any], url: str, n: int) -> dict[str, 
             ).fetchone()
             assert row is not None
             began = time.monotonic()
-            found = "select from recsql.item_embedding where space_no = 1 and item_no = %s"
+            found = "select 1 from recsql.item_embedding where space_no = 1 and item_no = %s"
             if not wait_until(lambda row=row, found=found: bool(connection.execute(found, row).fetchone()), 120):
                 raise SystemExit("An item was not embedded within two minutes.")
             seconds.append(time.monotonic() - began)
