@@ -19,7 +19,6 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from recsql import db, migrate
-from recsql.queries import QUERIES
 
 logger = logging.getLogger(__name__)
 
@@ -90,10 +89,10 @@ def load(connection: psycopg.Connection[Any], items: LatentItems) -> None:
         connection.execute("insert into recsql.domain (domain) values ('benchmark')")
         connection.execute(sql.SQL(_ITEMS).format(items.n_items))
         row = connection.execute(
-            QUERIES["add_text_space"],
-            {"space": SPACE, "model": "latent", "revision": "1", "dim": items.dim, "template": "{title}"},
+            "select recsql.add_embedding_space(%s, 'text', 'latent', '1', %s, '{title}')", (SPACE, items.dim)
         ).fetchone()
         assert row is not None
+        connection.execute("truncate recsql.embedding_task")  # what it asks for is copied in
         connection.execute("select recsql.drop_vector_index(%s)", (f"item_embedding_{row[0]}",))
         statement = "copy recsql.item_embedding (space_no, item_no, content_hash, embedding) from stdin (format binary)"
         far: list[int] = []

@@ -366,13 +366,6 @@ select null::text as domain
 union all
 (select d.domain from recsql.domain as d where (select count(*) from recsql.domain) > 1 order by d.domain);
 
--- record_embedding_failure --
--- Set an item aside that the model could not embed.
-insert into recsql.embedding_failure as f (space_no, item_no, content_hash, error)
-values (%(space_no)s, %(item_no)s, %(content_hash)s, %(error)s)
-on conflict (space_no, item_no) do update
-    set content_hash = excluded.content_hash, error = excluded.error, attempts = f.attempts + 1, failed_at = now();
-
 -- make_split --
 -- Make an offline split, or find it.
 select recsql.make_split(%(protocol)s, %(part)s);
