@@ -16,7 +16,7 @@ import psycopg
 
 from benchmarks.data import fresh_database
 from benchmarks.report import Report, make_parser
-from benchmarks.workers import running_worker, wait_until
+from benchmarks.worker_process import running_worker, wait_until
 from recsql import db, ingest
 from recsql.queries import QUERIES
 from recsql.readers.factory import open_reader

@@ -15,7 +15,7 @@ import psycopg
 
 from benchmarks.data import fresh_database
 from benchmarks.report import Report, make_parser
-from benchmarks.workers import running_worker, wait_until
+from benchmarks.worker_process import running_worker, wait_until
 from recsql import db
 from workers.spaces import add_space, encoder_of, read_spaces
 

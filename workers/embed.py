@@ -45,19 +45,17 @@ class Task:
     decoded: Decoded
 
 
-@dataclass
+@dataclass(frozen=True)
 class Embedded:
     """What came of it.
 
     Attributes:
         written: vectors written.
         failed: items set aside for good or for a time.
-        problems: why spaces were left out, by name.
     """
 
     written: int
     failed: int
-    problems: dict[str, str]
 
 
 def embed(
@@ -86,28 +84,27 @@ def embed(
         connection.execute(QUERIES["queue_embedding"])
     encoders = encoders or partial(encoder_of, connection)
     worker = _Worker(connection, progress, is_stopped)
-    done = Embedded(0, 0, {})
+    problems: dict[str, str] = {}
     try:
         while True:
             before = worker.written + worker.failed
             # Spaces that unite others come last: by then their items are queued.
             for space in read_spaces(connection):
-                if space.space in done.problems or not worker.waiting(space):
+                if space.space in problems or not worker.waiting(space):
                     continue
                 try:
                     worker.embed(space, encoders(space))
                 except ModelError as error:
-                    done.problems[space.space] = str(error)
+                    problems[space.space] = str(error)
                     logger.error("space cannot be embedded", extra={"space": space.space, "error": str(error)})
             if worker.written + worker.failed == before:
                 break
     finally:
         if not connection.closed and not connection.broken:
             connection.execute(QUERIES["release_embeddings"], {"worker_no": worker.number})
-    done.written, done.failed = worker.written, worker.failed
-    if done.problems:
-        raise ModelError(" ".join(f"Space {space}: {problem}" for space, problem in done.problems.items()))
-    return done
+    if problems:
+        raise ModelError(" ".join(f"Space {space}: {problem}" for space, problem in problems.items()))
+    return Embedded(worker.written, worker.failed)
 
 
 class _Worker:

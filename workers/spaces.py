@@ -51,11 +51,6 @@ def read_spaces(connection: psycopg.Connection[Any]) -> list[Space]:
     return [Space(*row) for row in connection.execute(QUERIES["embedding_spaces"])]
 
 
-def find_space(connection: psycopg.Connection[Any], modality: str) -> Space | None:
-    """The active space of a modality."""
-    return next((s for s in read_spaces(connection) if s.modality == modality and s.status == "active"), None)
-
-
 def add_space(
     connection: psycopg.Connection[Any],
     space: str,

@@ -5,16 +5,10 @@ language plpgsql
 set search_path = recsql, pg_temp
 as $$
 declare
-    v_space embedding_space;
+    v_space embedding_space := locked_space(p_space);
     v_user text;
     v_rows bigint;
 begin
-    perform pg_advisory_xact_lock(hashtextextended('recsql.embedding_space', 0));
-    select * into v_space from embedding_space as s where s.space = p_space;
-    if not found then
-        raise exception 'there is no space %', p_space
-            using errcode = 'RS001', hint = '''recsql space list'' shows them.';
-    end if;
     if v_space.status = 'active' and exists (
         select from embedding_space as s where s.modality = v_space.modality and s.space_no <> v_space.space_no
     ) then

@@ -5,16 +5,10 @@ language plpgsql
 set search_path = recsql, pg_temp
 as $$
 declare
-    v_space embedding_space;
+    v_space embedding_space := locked_space(p_space);
     v_before embedding_space;
     v_coverage double precision;
 begin
-    perform pg_advisory_xact_lock(hashtextextended('recsql.embedding_space', 0));
-    select * into v_space from embedding_space as s where s.space = p_space;
-    if not found then
-        raise exception 'there is no space %', p_space
-            using errcode = 'RS001', hint = '''recsql space list'' shows them.';
-    end if;
     select * into v_before from embedding_space as s where s.modality = v_space.modality and s.status = 'active';
     if v_before.space_no = v_space.space_no then
         return v_before.space;
@@ -32,7 +26,10 @@ begin
     if coalesce(v_coverage, 0) < p_min_coverage then
         raise exception 'space % has vectors of % %% of what it is to embed', p_space, round(100 * coalesce(v_coverage, 0)::numeric, 1)
             using errcode = 'RS004',
-            hint = 'Wait until its items are embedded (''recsql embed'', recsql_api.embedding_progress), or ask for less coverage.';
+            hint = case
+                when v_space.status = 'retired' then 'It is retired: ''recsql space add'', with the same model, embeds it again.'
+                else 'Wait until its items are embedded (''recsql embed'', recsql_api.embedding_progress), or ask for less coverage.'
+            end;
     end if;
     update embedding_space as s
     set

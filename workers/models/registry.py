@@ -72,7 +72,7 @@ def save_int8_artifact(model: Model) -> bytes:
 def _pack(version: int, name: str, model: Model) -> bytes:
     arrays = {name: np.ascontiguousarray(array) for name, array in model.state().items()}
     header: dict[str, Any] = {"format": version, "model": name, "config": model.describe()}
-    header["sha256"] = _digest(header, arrays)
+    header["sha256"] = digest_of(header, arrays)
     return save(arrays, metadata={"recsql": json.dumps(header)})
 
 
@@ -94,7 +94,7 @@ def load_artifact(blob: bytes) -> Model:
             f"the artifact has format {version}, this release reads {FORMAT_VERSION} and {INT8_FORMAT_VERSION}; "
             "upgrade recsql or train again"
         )
-    if claimed != _digest(header, arrays):
+    if claimed != digest_of(header, arrays):
         raise ModelError("the artifact is damaged: its content does not match its digest; train the model again")
     try:
         model_class = get_model(header["model"])
@@ -116,7 +116,8 @@ def _quantised(model: Model) -> Model:
     return Quantised(model)
 
 
-def _digest(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> str:
+def digest_of(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> str:
+    """SHA-256 of an artifact's header and its arrays by name, which tells a damaged one."""
     digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
     for name in sorted(arrays):
         digest.update(f"{name} {arrays[name].dtype.str} {arrays[name].shape}".encode())

@@ -4,7 +4,6 @@ In the metadata, as JSON: the configuration, the spaces whose vectors the model 
 this format, and a digest of it all. Nothing in it is ever executed.
 """
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -17,6 +16,7 @@ from safetensors.numpy import load, save
 
 from recsql.errors import ContentError, ModelError
 from workers.models.base import FloatArray
+from workers.models.registry import digest_of
 from workers.unified.model import Unified, unit
 from workers.unified.network import UnifiedConfig
 
@@ -100,7 +100,7 @@ def save_projection(projection: Projection) -> bytes:
         "config": projection.model.describe(),
         "sources": [asdict(source) for source in projection.sources],
     }
-    header["sha256"] = _digest(header, arrays)
+    header["sha256"] = digest_of(header, arrays)
     return save(arrays, metadata={"recsql": json.dumps(header)})
 
 
@@ -123,7 +123,7 @@ def load_projection(blob: bytes) -> Projection:
         raise ModelError(
             f"the artifact has format {version}, this release reads {FORMAT_VERSION}; upgrade recsql or unify again"
         )
-    if claimed != _digest(header, arrays):
+    if claimed != digest_of(header, arrays):
         raise ModelError("the artifact is damaged: its content does not match its digest; unify the spaces again")
     try:
         sources = [Source(**source) for source in header["sources"]]
@@ -132,11 +132,3 @@ def load_projection(blob: bytes) -> Projection:
         raise ModelError(f"this release cannot use the artifact: {error}; unify the spaces again") from error
     projection.model.restore(arrays)
     return projection
-
-
-def _digest(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> str:
-    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
-    for name in sorted(arrays):
-        digest.update(f"{name} {arrays[name].dtype.str} {arrays[name].shape}".encode())
-        digest.update(arrays[name].tobytes())
-    return digest.hexdigest()
