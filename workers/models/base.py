@@ -63,6 +63,30 @@ class Dislikes:
 
 
 @dataclass(frozen=True)
+class Decisions:
+    """What was offered to users and what came of it: a decision process over their sequences.
+
+    The state of a decision is what the user had done when it was taken, that is the interactions up to a place.
+
+    Attributes:
+        places: the user's newest interaction before the decision, as an index into the interactions, ascending, shape
+            ``(n,)``; of one user they are in the order of time.
+        items: the action: item row that was offered, shape ``(n,)``.
+        rewards: what came of it, 0 where nothing did, shape ``(n,)``.
+        next_places: as ``places``, of the same session's next decision, shape ``(n,)``; -1 where the session ended.
+        next_items: its action, shape ``(n,)``; -1 where the session ended.
+        propensities: with which probability the logging policy took the action, shape ``(n,)``; NaN where unknown.
+    """
+
+    places: IntArray
+    items: IntArray
+    rewards: FloatArray
+    next_places: IntArray
+    next_items: IntArray
+    propensities: FloatArray
+
+
+@dataclass(frozen=True)
 class Sequences:
     """What users did, oldest first, as one flat array.
 
@@ -75,6 +99,7 @@ class Sequences:
             where there is none; None if not known.
         times: when each interaction was, in seconds, of the shape of ``items``; None if not known.
         dislikes: what was turned down, which only training reads; None if not known.
+        decisions: what was offered and what came of it, which only training reads; None if not known.
     """
 
     items: IntArray
@@ -84,6 +109,7 @@ class Sequences:
     values: FloatArray | None = None
     times: IntArray | None = None
     dislikes: Dislikes | None = None
+    decisions: Decisions | None = None
 
     @classmethod
     def from_lists(cls, histories: Sequence[Sequence[int]]) -> Self:
@@ -116,11 +142,13 @@ class Sequences:
     def arrays(self) -> dict[str, np.ndarray | None]:
         """All of it by name, as a digest reads it."""
         named = {name: getattr(self, name) for name in ("items", "offsets", *_OF_EACH)}
-        turned_down = {} if self.dislikes is None else {f"dislikes.{n}": a for n, a in vars(self.dislikes).items()}
-        return named | turned_down
+        parts = {"dislikes": self.dislikes, "decisions": self.decisions}
+        for part, held in parts.items():
+            named |= {} if held is None else {f"{part}.{name}": array for name, array in vars(held).items()}
+        return named
 
     def pick(self, places: IntArray, offsets: IntArray) -> "Sequences":
-        """Some interactions, without what was turned down.
+        """Some interactions, without what was turned down and what was decided.
 
         Args:
             places: indices into the interactions, shape ``(n_picked,)``.

@@ -93,7 +93,7 @@ def history_batches(histories: Sequences, max_length: int, batch_tokens: int) ->
 
 
 def known_histories(histories: Sequences, n_items: int) -> Sequences:
-    """Histories without the items that a catalogue of ``n_items`` does not have; then also without dislikes."""
+    """Histories without items that a catalogue of ``n_items`` lacks; then also without dislikes and decisions."""
     known = (histories.items >= 0) & (histories.items < n_items)
     if known.all():
         return histories
