@@ -378,10 +378,11 @@ union all
 select recsql.make_split(%(protocol)s, %(part)s);
 
 -- input_state --
--- Digest of what a run reads: events, items, vectors, and how its sources read them.
+-- Digest of what a run reads: events, what was shown and how it is rewarded, items, vectors, and how its sources read them.
 select md5(concat_ws(
     ' ', (select max(event_no) from recsql.event), (select count(*) from recsql.event), (select max(updated_at) from recsql.item),
-    (select count(*) from recsql.item), (select max(embedded_at) from recsql.item_embedding),
+    (select count(*) from recsql.impression), (select string_agg(w::text, ' ' order by w.kind_no) from recsql.reward as w),
+    (select d::text from recsql.decision_process as d), (select count(*) from recsql.item), (select max(embedded_at) from recsql.item_embedding),
     (select string_agg(c.space_no::text, ' ' order by c.space_no) from recsql.embedding_space as c where c.status = 'active'),
     (select digest from recsql.sql_digest), (select string_agg(s::text, ' ' order by s.source_no) from recsql.source as s)
 ));

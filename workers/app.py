@@ -175,6 +175,15 @@ def publish() -> object:
 
 
 @task("pipeline")
+def learn() -> object:
+    """Train the active models on from their versions of before, on new events and outcomes, and serve the run."""
+    from workers.pipeline import Pipeline, PipelineConfig
+
+    with db.connect() as connection:
+        return Pipeline(connection, PipelineConfig(incremental=True)).publish()
+
+
+@task("pipeline")
 def audit() -> object:
     """Replay vector searches beside the exact answer, of all items and of each domain."""
     found = []
@@ -234,6 +243,7 @@ def schedules() -> dict[str, str]:
         "follow": settings.cron_follow,
         "audit": "17 5 * * *",
         "publish": settings.cron_publish,
+        "learn": settings.cron_learn,
         "evaluate": settings.cron_evaluate,
     }
 

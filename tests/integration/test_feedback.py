@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recsql.queries import QUERIES
 from workers.interactions import read_run
 
 
@@ -366,3 +367,17 @@ def test_recommend_orders_what_it_serves_by_the_promoted_policy(shop):
         "inner join recsql.item as i using (item_no)"
     ).fetchone()[0]
     assert pool == items
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "select recsql_api.record_impressions(gen_random_uuid(), 'u', '{i1}')",
+        "update recsql.reward set reward = reward + 1",
+        "update recsql.decision_process set discount = 0.5",
+    ],
+)
+def test_input_state_changes_with_what_policies_learn_from(shop, change):
+    before = shop.execute(QUERIES["input_state"]).fetchone()
+    shop.execute(change)
+    assert shop.execute(QUERIES["input_state"]).fetchone() != before
