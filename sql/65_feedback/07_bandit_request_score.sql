@@ -1,0 +1,18 @@
+-- recsql.bandit_request_score: one row per request, draw and item of its pool; unordered.
+create function recsql.bandit_request_score(p_ranking_policy_no integer, p_request_ids uuid [])
+returns table (request_id uuid, draw integer, item_no integer, score double precision)
+language sql
+begin atomic
+    select q.request_id, d.draw, s.item_no, s.score
+    from recsql.bandit as b
+    inner join recsql.request as q on q.request_id = any(p_request_ids)
+    cross join lateral generate_series(1, greatest(cardinality(b.draws), 1)) as d (draw)
+    cross join lateral recsql.bandit_score(
+        b.ranking_policy_no, q.user_no, q.pool_nos, q.pool_scores::double precision [], q.at, d.draw
+    ) as s
+    where b.ranking_policy_no = p_ranking_policy_no;
+end;
+
+comment on function recsql.bandit_request_score(integer, uuid []) is
+'How a bandit would order the pools of logged requests: users and items as they were then, but the posterior as it is now, which has read '
+'what came of those requests. draw: each draw of Thompson sampling, 1 for the other kinds; each is as likely as another.';
