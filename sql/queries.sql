@@ -1333,3 +1333,25 @@ cross join lateral (
 ) as i
 where %(policy)s::text is null or p.policy = %(policy)s::text
 order by p.policy;
+
+-- bandit_weights --
+-- Weights of a bandit's features and their standard deviations.
+select
+    t.nth, t.weight,
+    b.scale * (
+        select sqrt(sum(power((s.direction::real [])[t.nth], 2))) from unnest(b.spread) as s (direction)
+    ) as deviation
+from recsql.bandit as b
+inner join recsql.ranking_policy as p on p.ranking_policy_no = b.ranking_policy_no
+cross join lateral unnest(b.theta::real []) with ordinality as t (weight, nth)
+where p.policy = %(policy)s
+order by t.nth;
+
+-- bandit_skipped --
+-- Impressions that a bandit has read and does not count, by reason, as long as outcomes might come.
+select r.reason, count(*) as n
+from recsql.bandit_impression as r
+inner join recsql.ranking_policy as p on p.ranking_policy_no = r.ranking_policy_no
+where p.policy = %(policy)s and r.reason is not null
+group by r.reason
+order by count(*) desc, r.reason;

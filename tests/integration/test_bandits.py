@@ -1,6 +1,6 @@
 """Bandits in the database: SQL scores as Python does, and each impression counts once."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from threading import Thread
 from typing import Any
 from uuid import UUID, uuid4
@@ -42,7 +42,8 @@ def films(server: Any, template: str) -> Iterator[str]:
             connection.execute("update recsql.item set created_at = now() - item_no * interval '5 days'")
             for n, item in enumerate(("i1", "i8", "i3")):
                 connection.execute(
-                    "select recsql_api.record_event('ann', %s, 'like', p_at => now() - %s * interval '1 day')", (item, n + 1)
+                    "select recsql_api.record_event('ann', %s, 'like', p_at => now() - %s * interval '1 day')",
+                    (item, n + 1),
                 )
             connection.execute("insert into recsql.app_user (user_id) values ('ben')")
         yield name
@@ -84,8 +85,8 @@ def show(connection: Connection, items: list[str], user: str = "ann", minutes: i
 
 def click(connection: Connection, request: UUID, item: str, kind: str = "click", user: str = "ann") -> None:
     connection.execute(
-        "select recsql_api.record_event(%s, %s, %s, p_at => (select i.at + interval '1 second' from recsql.impression as i "
-        "where i.request_id = %s limit 1), p_request_id => %s)",
+        "select recsql_api.record_event(%s, %s, %s, p_request_id => %s, p_at => "
+        "(select i.at + interval '1 second' from recsql.impression as i where i.request_id = %s limit 1))",
         (user, item, kind, request, request),
     )
 
@@ -121,15 +122,17 @@ def twin(connection: Connection, policy: str, item_nos: list[int], scores: list[
         stored = lock_bandit(connection, policy)
     stored.statistics.items = read_items(connection, stored.ranking_policy_no, None, len(stored.statistics.moment))
     center, directions, draws, noise = connection.execute(
-        "select center::real[], array(select d::real[] from unnest(projection) as d), array(select d::real[] from unnest(draws) as d), "
-        "noise from recsql.bandit where ranking_policy_no = %s",
+        "select center::real[], array(select d::real[] from unnest(projection) as d), "
+        "array(select d::real[] from unnest(draws) as d), noise from recsql.bandit where ranking_policy_no = %s",
         (stored.ranking_policy_no,),
     ).fetchone()  # type: ignore[misc]
     projection = Projection(np.array(center, dtype=np.float64), np.array(directions, dtype=np.float64))
     vectors = dict(connection.execute("select item_no, embedding::real[] from recsql.item_embedding").fetchall())
     nothing = np.full(32, np.nan)
     ages = dict(
-        connection.execute("select item_no, extract(epoch from now() - created_at)::float8 / 86400 from recsql.item").fetchall()
+        connection.execute(
+            "select item_no, extract(epoch from now() - created_at)::float8 / 86400 from recsql.item"
+        ).fetchall()
     )
     liked = connection.execute(
         "select item_no from recsql.event where user_no = (select user_no from recsql.app_user where user_id = 'ann') "
@@ -176,8 +179,8 @@ def test_sql_scores_as_python_does(connection: Connection, kind: str) -> None:
 def test_features_are_what_they_are_said_to_be(connection: Connection) -> None:
     policy_no = add_bandit(connection, "b", CONFIG)
     (found,) = connection.execute(
-        "select f.features::real[] from recsql.bandit_feature(%s, null, now(), array[(select item_no from recsql.item where "
-        "item_id = 'bare')], array[1.5]) as f",
+        "select f.features::real[] from recsql.bandit_feature(%s, null, now(), "
+        "array[(select item_no from recsql.item where item_id = 'bare')], array[1.5]) as f",
         (policy_no,),
     ).fetchone()  # type: ignore[misc]
     # Item 25 came 125 days ago: 0.5 ^ (125 / 30) = 0.0557. It has no vector, and nobody's taste is known.
@@ -245,7 +248,8 @@ def test_update_that_is_killed_leaves_nothing_half_done(connection: Connection, 
     killer = (
         "create function public.kill() returns trigger language plpgsql as "
         "$$ begin perform pg_terminate_backend(pg_backend_pid()); return null; end $$; "
-        "create trigger kill after update on recsql.bandit for each row when (new.n_outcomes >= 24) execute function kill()"
+        "create trigger kill after update on recsql.bandit "
+        "for each row when (new.n_outcomes >= 24) execute function kill()"
     )
     connection.execute(killer.encode())
     with pytest.raises(Exception, match="terminat"), connect(database) as other:
@@ -291,8 +295,12 @@ def test_impressions_are_forgotten_once_nothing_can_come_of_them(connection: Con
 def test_rows_that_cannot_be_used_are_skipped_with_the_reason(connection: Connection) -> None:
     add_bandit(connection, "b", CONFIG)
     request = show(connection, ["i1", "i2", "i3"])
-    connection.execute("update recsql.impression set propensity = null where request_id = %s and position = 1", (request,))
-    connection.execute("update recsql.impression set item_no = 999999 where request_id = %s and position = 2", (request,))
+    connection.execute(
+        "update recsql.impression set propensity = null where request_id = %s and position = 1", (request,)
+    )
+    connection.execute(
+        "update recsql.impression set item_no = 999999 where request_id = %s and position = 2", (request,)
+    )
     done = update_bandit(connection, "b")
     assert done.n_read == 1
     assert dict(done.skipped) == {"its propensity is not known": 1, "its item is not there any more": 1}
@@ -343,7 +351,8 @@ def test_logged_requests_are_scored_as_of_then(connection: Connection) -> None:
     update_bandit(connection, "b")
     request = show(connection, ["i1", "i2"], i7=0.2)
     found = connection.execute(
-        "select draw, count(*), count(distinct item_no) from recsql.bandit_request_score(%s, %s) group by draw order by draw",
+        "select draw, count(*), count(distinct item_no) from recsql.bandit_request_score(%s, %s) "
+        "group by draw order by draw",
         (policy_no, [request]),
     ).fetchall()
     assert found == [(draw, 3, 3) for draw in range(1, 5)]
@@ -368,9 +377,12 @@ def test_what_cannot_be_made_says_why(connection: Connection, server: Any, templ
         update_bandit(connection, "c")
     with pytest.raises(psycopg.Error, match="ranking policy 99 is no bandit"):
         connection.execute("select recsql.bandit_score(99, 1, array[1], array[1])")
-    with server.clone(template) as name, connect(server.url(name)) as empty:
-        with pytest.raises(InputError, match="no content space"):
-            add_bandit(empty, "b", CONFIG)
+    with (
+        server.clone(template) as name,
+        connect(server.url(name)) as empty,
+        pytest.raises(InputError, match="no content space"),
+    ):
+        add_bandit(empty, "b", CONFIG)
 
 
 def test_posterior_of_the_database_is_that_of_its_impressions(connection: Connection) -> None:

@@ -7,9 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from workers.bandits.posterior import Posterior
-
-Array = NDArray[np.float64]
+from workers.bandits.posterior import Array, Posterior
 
 MAX_CONTENT_DIMS = 13
 """With which there are 31 features."""

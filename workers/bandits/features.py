@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+Array = NDArray[np.floating]
 
 POSITION = 1
 """Column of the position."""
@@ -82,12 +82,9 @@ class Projection:
         Returns:
             None where there is no content; weighted sum less the center, by which only the direction is told.
         """
-        weights = 1 / np.arange(1, len(contents) + 1)
-        is_known = ~np.isnan(contents).any(axis=1)
-        if not is_known[:TASTE_LENGTH].any():
-            return None
-        weights, contents = weights[:TASTE_LENGTH], contents[:TASTE_LENGTH] - self.center
-        return weights[is_known[:TASTE_LENGTH]] @ contents[is_known[:TASTE_LENGTH]]
+        newest = contents[:TASTE_LENGTH] - self.center
+        known = np.flatnonzero(np.isfinite(newest[:, 0]))
+        return (1 / (1 + known)) @ newest[known] if len(known) else None
 
     def features(self, standings: Array, fresh: Array, contents: Array, taste: Array | None) -> Array:
         """The features of a pool, shape ``(n_items, n_features)``.

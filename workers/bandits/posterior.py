@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
-Array = NDArray[np.float64]
+Array = NDArray[np.floating]
 ItemNos = NDArray[np.int64]
 
 PRIOR_VARIANCE = 0.25

@@ -114,7 +114,9 @@ def lock_bandit(connection: psycopg.Connection[Any], policy: str) -> Stored:
     """
     row = connection.execute(QUERIES["lock_bandit"], {"policy": policy}).fetchone()
     if row is None:
-        raise NotFoundError(f"There is no bandit '{policy}': 'recsql bandit list' shows them, 'recsql bandit add' makes one.")
+        raise NotFoundError(
+            f"There is no bandit '{policy}': 'recsql bandit list' shows them, 'recsql bandit add' makes one."
+        )
     policy_no, name, raw, gram, moment, square, weight, n_outcomes, faded_at, now = row
     config = BanditConfig.model_validate(raw)
     n = len(moment)

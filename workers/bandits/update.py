@@ -65,7 +65,11 @@ def update_bandit(connection: psycopg.Connection[Any], policy: str, batch: int =
             corrected = _corrected(connection, stored, done)
             n_requests, read_until, read = _read(connection, stored, batch, done)
             is_done = n_requests < batch
-            asked = {"policy_no": stored.ranking_policy_no, "slack": SLACK, "read_until": None if is_done else read_until}
+            asked = {
+                "policy_no": stored.ranking_policy_no,
+                "slack": SLACK,
+                "read_until": None if is_done else read_until,
+            }
             connection.execute(QUERIES["close_bandit_impressions"], asked)
             if len(corrected.item_nos) + len(read.item_nos):
                 _learn(connection, stored, corrected, read)
@@ -136,4 +140,3 @@ def _learn(connection: psycopg.Connection[Any], stored: Stored, corrected: _Impr
         else:
             statistics.add(part.item_nos, part.features, part.rewards, weights)
     write_bandit(connection, stored, statistics.items.item_nos if half_life else changed)
-
