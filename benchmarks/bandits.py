@@ -1,10 +1,10 @@
 """Bandits on items that nobody knows yet: ``python -m benchmarks.bandits --json``.
 
-In the world of :mod:`benchmarks.bandit_world` films come one after another. Each round a user, drawn at random, is shown
+In the world of :mod:`benchmarks.bandit_world` films come one after another. Each round a random user is shown
 one film of a pool drawn from those that have come, and clicks on it or not. The regret of a round is the probability
 of a click on the pool's best film less that of the film shown. All methods play the same rounds: the same users, pools
 and luck. ε-greedy, LinUCB and Thompson sampling have the same features and the same posterior, and differ in how they
-explore. ``ucb1`` and ``beta`` (Thompson sampling of a share of clicks of each film) know nothing but the films' numbers.
+explore. ``ucb1`` and ``beta`` (Thompson sampling of each film's share of clicks) know the films by number alone.
 ``.batched``: what is served learns every 100 rounds, Thompson sampling by an ensemble of 32 draws.
 
 ε, α and the constant of ``ucb1`` are those of least regret on other seeds. ``ratio``: regret over that of ε-greedy,

@@ -2,15 +2,23 @@
 create function recsql.bandit_request_score(p_ranking_policy_no integer, p_request_ids uuid [])
 returns table (request_id uuid, draw integer, item_no integer, score double precision)
 language sql
+stable
 begin atomic
-    select q.request_id, d.draw, s.item_no, s.score
+    select q.request_id, 1, s.item_no, s.score
     from recsql.bandit as b
     inner join recsql.request as q on q.request_id = any(p_request_ids)
-    cross join lateral generate_series(1, greatest(cardinality(b.draws), 1)) as d (draw)
     cross join lateral recsql.bandit_score(
-        b.ranking_policy_no, q.user_no, q.pool_nos, q.pool_scores::double precision [], q.at, d.draw
+        b.ranking_policy_no, q.user_no, q.pool_nos, q.pool_scores::double precision [], q.at
     ) as s
-    where b.ranking_policy_no = p_ranking_policy_no;
+    where b.ranking_policy_no = p_ranking_policy_no and b.draws = '{}'
+    union all
+    select q.request_id, s.draw, s.item_no, s.score
+    from recsql.bandit as b
+    inner join recsql.request as q on q.request_id = any(p_request_ids)
+    cross join lateral recsql.bandit_draw_score(
+        b.ranking_policy_no, q.user_no, q.pool_nos, q.pool_scores::double precision [], q.at
+    ) as s
+    where b.ranking_policy_no = p_ranking_policy_no and b.draws <> '{}';
 end;
 
 comment on function recsql.bandit_request_score(integer, uuid []) is

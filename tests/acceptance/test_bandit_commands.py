@@ -14,12 +14,8 @@ def films(cli, connection):
         connection.execute("select recsql_api.upsert_item(%s, %s)", (item_id, title))
     assert cli("space", "add", "text", "--modality", "text", "--model", "hashing:64").returncode == 0
     assert cli("embed").returncode == 0
-    connection.execute(
-        "select recsql_api.record_impressions(%s, 'ann', array['a', 'b'], array[0.5, 0.5])", (REQUEST,)
-    )
-    connection.execute(
-        "select recsql_api.record_event('ann', 'b', 'click', p_request_id => %s)", (REQUEST,)
-    )
+    connection.execute("select recsql_api.record_impressions(%s, 'ann', array['a', 'b'], array[0.5, 0.5])", (REQUEST,))
+    connection.execute("select recsql_api.record_event('ann', 'b', 'click', p_request_id => %s)", (REQUEST,))
 
 
 def test_bandit_is_added_learns_and_is_shown(cli, films, connection):
@@ -45,9 +41,7 @@ def test_bandit_is_added_learns_and_is_shown(cli, films, connection):
 
 def test_jobs_update_bandits(cli, films, connection):
     assert cli("bandit", "add", "explorer", "--kind", "thompson", "--content-dims", "2").returncode == 0
-    connection.execute(
-        "select recsql_api.record_event('ann', 'a', 'like', p_request_id => %s)", (REQUEST,)
-    )
+    connection.execute("select recsql_api.record_event('ann', 'a', 'like', p_request_id => %s)", (REQUEST,))
     assert cli("defer", "update_bandits").returncode == 0
     assert cli("worker", "--once").returncode == 0
     (row,) = json.loads(cli("bandit", "list", "--json").stdout)

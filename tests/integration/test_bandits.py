@@ -14,6 +14,7 @@ from recsql.errors import InputError, NotFoundError
 from workers.bandits.base import BanditConfig
 from workers.bandits.features import Projection, discount, freshness, standing
 from workers.bandits.posterior import Posterior, Statistics
+from workers.bandits.propensity import ensemble_propensities
 from workers.bandits.registry import make_bandit
 from workers.bandits.store import add_bandit, lock_bandit, read_items, reset_bandit
 from workers.bandits.thompson import Ensemble, Thompson
@@ -154,26 +155,56 @@ def test_sql_scores_as_python_does(connection: Connection, kind: str) -> None:
     policy_no = add_bandit(connection, "b", CONFIG.model_copy(update={"bandit": kind}))
     feed(connection)
     assert update_bandit(connection, "b", batch=5).n_read == 48
-    rows = connection.execute("select item_no, item_id from recsql.item order by item_no").fetchall()
+    rows = connection.execute("select item_no from recsql.item order by item_no").fetchall()
+    (ann,) = connection.execute("select user_no from recsql.app_user where user_id = 'ann'").fetchone()  # type: ignore[misc]
     item_nos = [row[0] for row in rows]
     scores = [float((7 * n) % 11) for n in [*item_nos, 0]]
     stored, posterior, features, drawn = twin(connection, "b", item_nos, scores)
     bandit = make_bandit(stored.config)
-    for draw in range(1, 5 if kind == "thompson" else 2):
-        found = dict(
-            connection.execute(
-                "select s.item_no, s.score from recsql.bandit_score(%s, (select user_no from recsql.app_user where "
-                "user_id = 'ann'), %s::integer[], %s::float8[], p_draw => %s) as s",
-                (policy_no, [*item_nos, 999_999], scores, draw),
+    what = (
+        "s.draw, s.item_no, s.score from recsql.bandit_draw_score"
+        if kind == "thompson"
+        else ("1, s.item_no, s.score from recsql.bandit_score")
+    )
+    found = connection.execute(
+        f"select {what}(%s, %s, %s::integer[], %s::float8[]) as s order by 1, 2".encode(),
+        (policy_no, ann, [*item_nos, 999_999], scores),
+    ).fetchall()
+    if isinstance(bandit, Thompson):
+        expected = bandit.draw_scores(posterior, drawn, features, np.array(item_nos))
+    else:
+        expected = bandit.scores(posterior, features, np.array(item_nos), np.random.default_rng(0))[None, :]
+    assert [row[1] for row in found] == item_nos * len(expected)
+    np.testing.assert_allclose(np.array([row[2] for row in found]).reshape(expected.shape), expected, atol=1e-6)
+    assert np.ptp(expected) > 0.01
+
+
+def test_thompson_sampling_shows_with_the_propensities_that_it_says(connection: Connection) -> None:
+    policy_no = add_bandit(connection, "b", CONFIG.model_copy(update={"bandit": "thompson"}))
+    feed(connection)
+    update_bandit(connection, "b")
+    pool, scores, n_draws = [3, 9, 5, 1, 7, 12], [6.0, 5.0, 4.0, 3.0, 2.0, 1.0], 4
+    rows = connection.execute(
+        "select score from recsql.bandit_draw_score(%s, 1, %s::integer[], %s::float8[]) order by draw, place",
+        (policy_no, pool, scores),
+    ).fetchall()
+    drawn = np.array(rows).reshape(n_draws, len(pool))
+    firsts = np.zeros(len(pool))
+    for explore in (0.0, 0.4):
+        for number in range(20):
+            found = connection.execute(
+                "select item_no, propensity, conditional from recsql.bandit_explored("
+                "%s, 1, %s::integer[], %s::float8[], %s, 3, %s) order by place",
+                (policy_no, pool, scores, UUID(int=number), explore),
             ).fetchall()
-        )
-        if isinstance(bandit, Thompson):
-            expected = bandit.draw_scores(posterior, drawn, features, np.array(item_nos))[draw - 1]
-        else:
-            expected = bandit.scores(posterior, features, np.array(item_nos), np.random.default_rng(0))
-        assert sorted(found) == item_nos
-        np.testing.assert_allclose([found[item] for item in item_nos], expected, atol=1e-6)
-        assert np.ptp(expected) > 0.01
+            places = np.array([pool.index(row[0]) for row in found])
+            propensities, conditionals = ensemble_propensities(drawn, places, explore)
+            np.testing.assert_allclose([row[1] for row in found], propensities, atol=1e-12)
+            np.testing.assert_allclose([row[2] for row in found], conditionals, atol=1e-12)
+            firsts[places[0]] += explore == 0
+    # Of four draws each is used sometimes.
+    assert set(np.flatnonzero(firsts)) <= set(np.argmax(drawn, axis=1))
+    assert len(np.flatnonzero(firsts)) == len(set(np.argmax(drawn, axis=1)))
 
 
 def test_features_are_what_they_are_said_to_be(connection: Connection) -> None:
