@@ -24,13 +24,8 @@ declare
     v_shown integer [] := '{}';
     v_likely double precision [];
     v_given double precision [];
-    -- Element g + 1: the probability that the ranks up to g are shown, and g + 1 is not; and as a sum of what each adds to the ranks behind.
-    v_front double precision [] := array[1.0];
+    -- Element r: what the fronts before rank r add to its probability.
     v_behind double precision [];
-    v_next double precision [];
-    v_each double precision;
-    v_moved double precision;
-    v_taken double precision;
     v_drawn record;
     v_chosen integer;
     v_place integer;
@@ -64,7 +59,10 @@ begin
     v_likely := array_fill(1.0::double precision / v_n_draws, array[v_n_draws]);
 
     for v_drawn in
-        select e.place, e.rank from explored(p_request_id, v_n_pool, p_n, p_explore) as e order by e.place
+        select e.place, e.rank, f.each, f.front
+        from explored(p_request_id, v_n_pool, p_n, p_explore) as e
+        inner join exploration_front(v_n_pool, p_n, p_explore) as f on f.place = e.place
+        order by e.place
     loop
         v_place := v_drawn.place;
         v_chosen := v_order[v_drawn.rank];
@@ -72,11 +70,10 @@ begin
         item_no := p_pool_nos[v_chosen];
         propensity := 0;
         conditional := 0;
-        v_each := p_explore / (v_n_pool - v_place + 1);
         v_behind := array[0.0];
         for v_g in 0 .. v_place - 1 loop
             v_behind := v_behind || (
-                v_behind[v_g + 1] + v_front[v_g + 1] * v_each
+                v_behind[v_g + 1] + v_drawn.front[v_g + 1] * v_drawn.each
                 * (1 - (v_place - 1 - v_g)::double precision / greatest(v_n_pool - v_g - 1, 1))
             );
         end loop;
@@ -84,31 +81,20 @@ begin
         for v_draw in 1 .. v_n_draws loop
             v_rank := v_ranks[(v_draw - 1) * v_n_pool + v_chosen];
             propensity := propensity + v_behind[1 + least(v_rank - 1, v_place)]
-                + coalesce(v_front[v_rank], 0) * (1 - p_explore + v_each);
+                + coalesce(v_drawn.front[v_rank], 0) * (1 - p_explore + v_drawn.each);
             v_above := 0;
             foreach v_other in array v_shown loop
                 if v_ranks[(v_draw - 1) * v_n_pool + v_other] < v_rank then
                     v_above := v_above + 1;
                 end if;
             end loop;
-            v_given := v_given || (v_each + case when v_above = v_rank - 1 then 1 - p_explore else 0 end);
+            v_given := v_given || (v_drawn.each + case when v_above = v_rank - 1 then 1 - p_explore else 0 end);
             conditional := conditional + v_likely[v_draw] * v_given[v_draw];
         end loop;
         propensity := propensity / v_n_draws;
         return next;
 
         v_shown := v_shown || v_chosen;
-        v_next := array_fill(0.0::double precision, array[v_place + 1]);
-        v_moved := 0;
-        for v_g in 0 .. v_place loop
-            v_taken := (v_place - v_g)::double precision / greatest(v_n_pool - v_g, 1);
-            v_next[v_g + 1] := v_moved * (1 - v_taken);
-            v_moved := v_moved * v_taken;
-            exit when v_g = v_place;
-            v_next[v_g + 1] := v_next[v_g + 1] + v_front[v_g + 1] * (p_explore - v_each);
-            v_moved := v_moved + v_front[v_g + 1] * (1 - p_explore + v_each);
-        end loop;
-        v_front := v_next;
         for v_draw in 1 .. v_n_draws loop
             v_likely[v_draw] := v_likely[v_draw] * v_given[v_draw] / conditional;
         end loop;

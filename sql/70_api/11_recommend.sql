@@ -129,7 +129,14 @@ begin
         select array_agg(v_item_nos[o.place] order by o.rank), array_agg(v_scores[o.place] order by o.rank)
         into v_pool_nos, v_pool_scores
         from unnest(v_order) with ordinality as o (place, rank);
-        if v_explore > 0 then
+        if v_ranking.config ->> 'bandit' = 'thompson' and (p_log or v_explore > 0) then
+            select array_agg(array_position(v_item_nos, e.item_no) order by e.place),
+                array_agg(e.propensity order by e.place), array_agg(e.conditional order by e.place)
+            into v_order, v_propensities, v_conditionals
+            from bandit_explored(
+                v_ranking.ranking_policy_no, v_user_no, v_pool_nos, v_pool_scores, v_request_id, p_n, v_explore
+            ) as e;
+        elsif v_explore > 0 then
             select array_agg(v_order[e.rank] order by e.place), array_agg(e.propensity order by e.place),
                 array_agg(e.conditional order by e.place)
             into v_order, v_propensities, v_conditionals

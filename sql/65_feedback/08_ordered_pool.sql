@@ -20,6 +20,14 @@ begin
             order by i.embedding <#> u.embedding asc nulls last, p.score desc, p.place
         );
     end if;
+    if v_policy.kind = 'bandit' then
+        return array(
+            select p.place::integer
+            from unnest(p_item_nos, p_scores) with ordinality as p (item_no, score, place)
+            left join bandit_score(p_ranking_policy_no, p_user_no, p_item_nos, p_scores) as s on s.item_no = p.item_no
+            order by s.score desc nulls last, p.score desc, p.place
+        );
+    end if;
     return array(
         select p.place::integer
         from unnest(p_scores) with ordinality as p (score, place)
@@ -29,5 +37,5 @@ end
 $$;
 
 comment on function recsql.ordered_pool(integer, integer, integer [], double precision []) is
-'In which order a ranking policy shows a pool of items: by the inner products of its version''s vectors, what it has no vectors for '
-'behind the rest by score; null and the other kinds by score.';
+'In which order a ranking policy shows a pool of items: by the inner products of its version''s vectors or by what a bandit expects, what '
+'has neither behind the rest by score; null and the other kinds by score.';
