@@ -129,7 +129,9 @@ begin
         select array_agg(v_item_nos[o.place] order by o.rank), array_agg(v_scores[o.place] order by o.rank)
         into v_pool_nos, v_pool_scores
         from unnest(v_order) with ordinality as o (place, rank);
-        if v_ranking.config ->> 'bandit' = 'thompson' and (p_log or v_explore > 0) then
+        if (p_log or v_explore > 0)
+            and exists (select from bandit as b where b.ranking_policy_no = v_ranking.ranking_policy_no and b.draws <> '{}')
+        then
             select array_agg(array_position(v_item_nos, e.item_no) order by e.place),
                 array_agg(e.propensity order by e.place), array_agg(e.conditional order by e.place)
             into v_order, v_propensities, v_conditionals

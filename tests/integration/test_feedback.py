@@ -328,47 +328,6 @@ def test_transition_of_an_offline_run_ends_at_the_cut(decided):
     assert rows == [("i1", 2), ("i2", 0), ("i3", 0)]
 
 
-def test_recommend_orders_what_it_serves_by_the_promoted_policy(shop):
-    run_no = shop.execute("select recsql.begin_run(null, 'x', '{}')").fetchone()[0]
-    shop.execute("update recsql.run set state = 'complete' where run_no = %s", (run_no,))
-    shop.execute("select recsql.publish(%s::integer, (select min(policy_no) from recsql.fusion_policy))", (run_no,))
-    shop.execute("insert into recsql.app_user (user_id) values ('u')")
-    model = "insert into recsql.model (model) values ('m') returning model_no"
-    model_no = shop.execute(model).fetchone()[0]
-    version_no = shop.execute(
-        "insert into recsql.model_version (model_no, run_no, config, dim) values (%s, %s, '{}', 1) "
-        "returning version_no",
-        (model_no, run_no),
-    ).fetchone()[0]
-    shop.execute("select recsql.add_model_vectors(%s::integer, 1)", (version_no,))
-    # One number each: the older the better, and nothing known of i3.
-    shop.execute(
-        "insert into recsql.item_vector select %s, item_no, ('[' || item_no || ']')::vector from recsql.item "
-        "where item_id <> 'i3'",
-        (version_no,),
-    )
-    shop.execute("insert into recsql.user_vector select %s, user_no, '[1]' from recsql.app_user", (version_no,))
-    policy_no = shop.execute(
-        "insert into recsql.ranking_policy (policy, kind, version_no, explore) values ('mine', 'model', %s, 0.5) "
-        "returning ranking_policy_no",
-        (version_no,),
-    ).fetchone()[0]
-    assert [row[1] for row in shown(shop, n=2)] == ["i1", "i2"]
-    shop.execute("update recsql.release set ranking_policy_no = %s", (policy_no,))
-    # Of the pool of ten.
-    assert [row[1] for row in shown(shop, n=2)] == ["i10", "i9"]
-    assert shop.execute("select count(*) from recsql.request").fetchone() == (0,)
-    shown(shop, n=2, log=True)
-    assert shop.execute("select policy, explore from recsql.request").fetchall() == [("mine", 0.5)]
-    items = [f"i{n}" for n in (10, 9, 8, 7, 6, 5, 4, 2, 1, 3)]
-    pool = shop.execute(
-        "select array_agg(i.item_id order by p.place) from recsql.request as r "
-        "cross join unnest(r.pool_nos) with ordinality as p (item_no, place) "
-        "inner join recsql.item as i using (item_no)"
-    ).fetchone()[0]
-    assert pool == items
-
-
 @pytest.mark.parametrize(
     "change",
     [
