@@ -108,12 +108,27 @@ def training_batches(
 
 def history_batches(histories: Sequences, max_length: int, batch_tokens: int) -> Iterator[Batch]:
     """The last ``max_length`` items of each user who has any, users of similar length together; no targets."""
-    stops = histories.offsets[1:]
     lengths = np.minimum(np.diff(histories.offsets), max_length)
-    order = np.argsort(-lengths, kind="stable")
-    order = order[lengths[order] > 0]
-    for group in _groups(order, lengths, batch_tokens):
-        yield _pad(histories, group, stops[group] - lengths[group], lengths[group])
+    users = np.flatnonzero(lengths)
+    starts = histories.offsets[users + 1] - lengths[users]
+    for _, batch in piece_batches(histories, users, starts, lengths[users], batch_tokens):
+        yield batch
+
+
+def piece_batches(
+    histories: Sequences, users: IntArray, starts: IntArray, lengths: IntArray, batch_tokens: int
+) -> Iterator[tuple[IntArray, Batch]]:
+    """Pieces of histories, those of similar length together, and which of the pieces each row is; no targets.
+
+    Args:
+        histories: what users did.
+        users: whose each piece is, shape ``(n_pieces,)``.
+        starts: index of each piece's first interaction, shape ``(n_pieces,)``.
+        lengths: how many interactions each has, above 0, shape ``(n_pieces,)``.
+        batch_tokens: most places in a batch, padding included (a single piece may have more).
+    """
+    for group in _groups(np.argsort(-lengths, kind="stable"), lengths, batch_tokens):
+        yield group, _pad(histories, users[group], starts[group], lengths[group])
 
 
 def known_histories(histories: Sequences, n_items: int) -> Sequences:

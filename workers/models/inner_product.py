@@ -113,7 +113,10 @@ class InnerProductModel(Model):
 
     def user_vectors(self, histories: Sequences) -> FloatArray:
         """Shape ``(n_users, dim)``, dim + 1 with a trend; rows of NaN for users without history."""
-        users = self.vectors_of(histories)
+        return self.with_trend(self.vectors_of(histories))
+
+    def with_trend(self, users: FloatArray) -> FloatArray:
+        """What the network says of users as their inner products with item vectors read it: with a trend, a 1 more."""
         if self._trend is None:
             return users
         # 1, or NaN for users without history.

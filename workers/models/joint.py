@@ -93,10 +93,10 @@ class JointLoss(SequenceLoss):
             torch.from_numpy(named[name]).to(states.device) for name in ("places", "items", "rewards", "propensities")
         )
         values, is_seen = Values(states.flatten(0, 1), outputs), trained.tables.is_seen
-        weights = rewards
-        if not np.isnan(batch.decisions.propensities).all():
-            log_policy = log_probabilities(values, places, items, is_seen)
-            weights = rewards * importance(log_policy, propensities.log(), self.cap)
+        log_policy = log_probabilities(values, places, items, is_seen)
+        # Of harm whose propensity is not known the loss would have no end: it counts as if it had been sure.
+        propensities = torch.where(propensities.isnan() & (rewards < 0), 1.0, propensities)
+        weights = rewards * importance(log_policy, propensities.log(), self.cap)
         loss = full_softmax_loss(values.states[places], outputs, items, weights, is_seen)
         return self.policy * self.per_decision * loss
 
@@ -114,8 +114,8 @@ class Joint(Transformer):
 
     L_C says for each item by itself whether the user takes it, L_D which one among all; a trend is part of L_D alone.
     L_S is the cross-entropy of a policy on reward, over what was offered in states s of users, whatever came of it;
-    the ratio, which is not differentiated, is 1 where the propensity β is not known. Data without decisions have no
-    L_S, so what is learnt of them does not depend on w_S, unless ``is_policy_derived``.
+    the ratio, which is not differentiated, is 1 where the propensity β is not known, for harm π. Data without decisions
+    have no L_S, so what is learnt of them does not depend on w_S, unless ``is_policy_derived``.
     ``score(i, j) = s_ij``, so it is served by inner product.
     """
 

@@ -15,6 +15,7 @@ from workers.models.batching import Batch, NegativeSampler, history_batches, kno
 from workers.models.events import Events, Reads
 from workers.models.inner_product import InnerProductConfig, InnerProductModel, Trained
 from workers.models.losses import full_softmax_loss, gbce_loss, sampled_softmax_loss
+from workers.models.prefixes import prefix_pieces
 from workers.models.search import Choice, Range, Search
 from workers.models.trends import Prior, Trends
 
@@ -173,6 +174,8 @@ class SequenceModel(InnerProductModel):
     """
 
     Config = SequenceConfig
+    is_causal: ClassVar[bool] = True
+    """Whether a state depends on no later place when the model is asked, so that one pass gives those of all places."""
     search: ClassVar[Search] = {
         "dim": Choice((32, 64, 128)),
         "max_length": Choice((50, 100, 200)),
@@ -209,6 +212,31 @@ class SequenceModel(InnerProductModel):
         """What the network says after the newest item of each row, shape ``(n_rows, dim)``."""
         states = self._network(Events.of(batch, inputs.device), inputs)
         return states[torch.arange(len(batch.rows)), torch.from_numpy(batch.lengths - 1).to(inputs.device)]
+
+    def states(self, histories: Sequences, places: IntArray | None = None) -> FloatArray:
+        """User vectors as they were after each interaction: what :meth:`user_vectors` says of the histories up to it.
+
+        Args:
+            histories: one sequence a user.
+            places: the interactions, as indices into them, shape ``(n_places,)``; None for all of them.
+
+        Returns:
+            Shape ``(n_places, dim)``, dim + 1 with a trend; rows of NaN where no item up to it is known.
+        """
+        max_length, n_items = cast(SequenceConfig, self.config).max_length, len(self._inputs)
+        places = np.arange(len(histories.items)) if places is None else places
+        pieces = prefix_pieces(histories, places, n_items, max_length, self.is_causal)
+        found = np.full((len(places), self._dim), np.nan, dtype=np.float32)
+        inputs = torch.from_numpy(self._inputs).to(next(self._network.parameters()).device)
+        self._network.eval()
+        with torch.no_grad():
+            for batch, asked, rows, columns in pieces.batches(_INFERENCE_TOKENS):
+                if not self.is_causal:
+                    found[asked] = self.last_states(batch, inputs)[torch.from_numpy(rows)].cpu().numpy()
+                    continue
+                states = self._network(Events.of(batch, inputs.device), inputs)
+                found[asked] = states[torch.from_numpy(rows), torch.from_numpy(columns)].cpu().numpy()
+        return self.with_trend(found)
 
     def vectors_of(self, histories: Sequences) -> FloatArray:
         """Shape ``(n_users, dim)``; rows of NaN for users without history."""
