@@ -1363,3 +1363,17 @@ inner join recsql.ranking_policy as p on p.ranking_policy_no = r.ranking_policy_
 where p.policy = %(policy)s and r.reason is not null
 group by r.reason
 order by count(*) desc, r.reason;
+
+-- state_version --
+-- A version's run, artifact, and the item of each of its rows.
+select v.run_no, v.artifact, v.item_nos
+from recsql.model_version as v
+where v.version_no = %(version)s::integer;
+
+-- decided_states --
+-- The states in which decisions were taken, as users and how many of their interactions came before.
+select distinct t.user_no, t.n_before from recsql.transition(%(run_no)s::integer) as t where t.n_before > 0;
+
+-- reset_state_vectors --
+-- Make an empty partition for a version's states.
+select recsql.reset_state_vectors(%(version)s::integer);
