@@ -9,7 +9,7 @@ from recsql import __version__
 from recsql.cli import data, database, results
 from recsql.cli.output import console
 from recsql.errors import RecsqlError
-from workers import bandit_commands, commands, model_commands, source_commands, space_commands
+from workers import bandit_commands, commands, model_commands, policy_commands, source_commands, space_commands
 from workers.demo import demo
 
 INTERRUPTED = 130
@@ -20,6 +20,7 @@ app = typer.Typer(
 )
 app.add_typer(database.app, name="db")
 app.add_typer(model_commands.app, name="model")
+app.add_typer(policy_commands.app, name="policy")
 app.add_typer(source_commands.app, name="source")
 app.add_typer(space_commands.app, name="space")
 app.add_typer(bandit_commands.app, name="bandit")
@@ -39,6 +40,7 @@ for panel, members in {
         commands.defer,
     ),
     "Results": (results.recommend, commands.search, results.status, results.audit, results.rollback, results.prune),
+    "Policies": (policy_commands.ope, policy_commands.promote),
     "Start here": (demo,),
 }.items():
     for member in members:
