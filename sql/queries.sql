@@ -1540,3 +1540,13 @@ update recsql.release set ranking_policy_no = %(policy_no)s where slot = %(slot)
 insert into recsql.policy_decision (slot, ranking_policy_no, policy, evaluation_no, action, reason)
 values (%(slot)s, %(policy_no)s, %(policy)s, %(evaluation_no)s, %(action)s, %(reason)s)
 returning decision_no;
+
+-- bandit_draws --
+-- How many draws of its posterior a bandit keeps.
+select cardinality(b.draws) from recsql.bandit as b where b.ranking_policy_no = %(policy_no)s::integer;
+
+-- bandit_request_scores --
+-- How a bandit scores the pools of requests, each told by its place among them, from 1.
+select a.nth, s.draw, s.item_no, s.score
+from unnest(%(request_ids)s::uuid[]) with ordinality as a (request_id, nth)
+inner join recsql.bandit_request_score(%(policy_no)s::integer, %(request_ids)s::uuid[]) as s on s.request_id = a.request_id;

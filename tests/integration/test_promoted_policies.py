@@ -4,9 +4,12 @@ from collections import Counter
 
 import pytest
 
+from recsql.errors import ConfigurationError
 from workers.bandits.base import BanditConfig
 from workers.bandits.store import add_bandit
 from workers.embed import embed
+from workers.ope.rankers import find_policy
+from workers.ope.store import Window, propose, read_log
 from workers.spaces import add_space
 
 
@@ -137,3 +140,31 @@ def test_recommend_by_thompson_sampling_logs_exact_propensities(shop, bandit):
     ).fetchone()
     assert logged == (36, True, pytest.approx(0, abs=1e-12), pytest.approx(0, abs=1e-12))
     assert len(lists) > 1
+
+
+@pytest.mark.parametrize("kind", ["linucb", "thompson"])
+def test_ope_says_what_a_bandit_that_logged_would_have_done(shop, bandit, kind):
+    policy_no = bandit(kind)
+    for _ in range(6):
+        shown(shop, n=3, explore=0.2)
+    shop.execute("update recsql.ranking_policy set explore = 0.2")
+    policy = find_policy(shop, kind)
+    logged = read_log(shop, Window())
+    propose(shop, policy, logged)
+    # The posterior has not changed since: what it would do is what it did.
+    rows = shop.execute(
+        "select m.propensity, p.propensity, m.conditional, p.conditional from recsql.impression as m "
+        "inner join recsql.policy_propensity as p using (request_id, position) where p.ranking_policy_no = %s",
+        (policy_no,),
+    ).fetchall()
+    assert len(rows) == 18
+    for did, would, did_then, would_then in rows:
+        assert would == pytest.approx(did, abs=1e-9)
+        assert would_then == pytest.approx(did_then, abs=1e-9)
+
+
+def test_ope_refuses_a_bandit_without_posterior(shop):
+    add_policy(shop, "bandit")
+    shown(shop, log=True)
+    with pytest.raises(ConfigurationError, match="recsql bandit add"):
+        propose(shop, find_policy(shop, "mine"), read_log(shop, Window()))

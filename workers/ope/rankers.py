@@ -71,13 +71,13 @@ def explored_by(policy: Policy) -> float:
 
 
 def scores_of(connection: psycopg.Connection[Any], policy: Policy, requests: Requests) -> Array | None:
-    """Scores by which a policy orders the pools, shape ``(n_requests, n_pool)``; None if it leaves them as they are.
+    """Scores by which a policy orders the pools, as :func:`workers.ope.targets.target_of` reads them.
 
-    NaN stands for items of which it knows nothing: they follow the others in the pool's order.
+    None if it leaves them as they are. NaN stands for items of which it knows nothing.
 
     Raises:
         ModelError: what it scores by is gone, damaged, or of another release.
-        ConfigurationError: this release cannot say what a policy of this kind would do.
+        ConfigurationError: the policy is a bandit that has not been made.
     """
     return _RANKERS[policy.kind](connection, policy, requests)
 
@@ -100,9 +100,31 @@ def _by_model(connection: psycopg.Connection[Any], policy: Policy, requests: Req
 
 
 def _by_bandit(connection: psycopg.Connection[Any], policy: Policy, requests: Requests) -> Array:
-    raise ConfigurationError(
-        f"Policy '{policy.policy}' is a bandit: what it would have shown in place of others is not known."
-    )
+    """Scores of the posterior as it is now, one order for each of the draws that it keeps, if it keeps any."""
+    made = connection.execute(QUERIES["bandit_draws"], {"policy_no": policy.ranking_policy_no}).fetchone()
+    if made is None:
+        raise ConfigurationError(
+            f"Policy '{policy.policy}' is a bandit without a posterior: 'recsql bandit add' makes one that has it."
+        )
+    items = requests.pools.items
+    scores = np.full((max(1, made[0]), *items.shape), np.nan)
+    for begin in range(0, len(items), _AT_ONCE):
+        asked = {
+            "policy_no": policy.ranking_policy_no,
+            "request_ids": requests.request_ids[begin : begin + _AT_ONCE],
+        }
+        found = connection.execute(QUERIES["bandit_request_scores"], asked).fetchall()
+        if not found:
+            continue
+        nth, draw, item_no, score = np.array(found, dtype=np.float64).T
+        # Of each request, the place of each item in its pool.
+        places = np.full((_AT_ONCE, len(requests.item_nos)), -1, dtype=np.int64)
+        rows, columns = np.nonzero(items[begin : begin + _AT_ONCE] >= 0)
+        places[rows, items[begin : begin + _AT_ONCE][rows, columns]] = columns
+        within = nth.astype(np.int64) - 1
+        place = places[within, rows_of(requests.item_nos, item_no.astype(np.int64))]
+        scores[draw.astype(np.int64) - 1, begin + within, place] = score
+    return scores
 
 
 _RANKERS: dict[str, Callable[[psycopg.Connection[Any], Policy, Requests], Array | None]] = {

@@ -21,8 +21,9 @@ def target_of(
     Args:
         log: what was shown, and what came of it; read by the reward model alone.
         pools: of the same requests.
-        scores: of the policy, shape ``(n_requests, n_pool)``, NaN behind the rest in the pool's order; None for the
-            pool's own order.
+        scores: of the policy, shape ``(n_requests, n_pool)``, NaN behind the rest in the pool's order, or
+            ``(n_orders, n_requests, n_pool)`` where a request follows one of several orders, each as likely as another;
+            None for the pool's own order.
         explore: with which probability a position goes to one of those left, drawn uniformly.
         has_model: whether to fit a reward model.
         seed: of its folds.
@@ -30,18 +31,29 @@ def target_of(
     Returns:
         Exact propensities, and what the reward model, cross-fitted by request, predicts.
     """
+    orders = None if scores is None else scores.reshape(-1, *pools.items.shape)
+    model = None
+    if has_model:
+        read = () if orders is None else (orders.mean(axis=0),)
+        model = CrossFitted(log.rewards, pools, pool_features(pools.items, pools.scores, *read), seed)
+    found = [_of_order(log, pools, order, explore, model) for order in ([None] if orders is None else orders)]
+    propensities, conditionals, expected = (np.stack([one[part] for one in found]) for part in range(3))
+    likely = propensities.mean(axis=0), given_above(conditionals)
+    if model is None:
+        return SlateTarget(*likely)
+    return SlateTarget(*likely, model.predicted(), expected.mean(axis=0))
+
+
+def _of_order(
+    log: SlateLog, pools: Pools, scores: Array | None, explore: float, model: CrossFitted | None
+) -> tuple[Array, Array, Array]:
+    """Propensities of what was shown, the same given what stands above, and the reward that is expected."""
     ranks = ranks_of(pools, scores)
     rows = np.arange(len(ranks))[:, None]
     is_shown = log.is_shown & (pools.shown >= 0)
     shown_ranks = np.where(is_shown, ranks[rows, np.maximum(pools.shown, 0)], 0)
     n_positions = log.rewards.shape[1]
-    conditionals = conditionals_of(shown_ranks, pools.sizes, explore)
-    propensities = np.full(log.rewards.shape, np.nan)
-    model = None
-    if has_model:
-        features = pool_features(pools.items, pools.scores, *(() if scores is None else (scores,)))
-        model = CrossFitted(log.rewards, pools, features, seed)
-    expected = np.full(log.rewards.shape, np.nan)
+    propensities, expected = np.full(log.rewards.shape, np.nan), np.full(log.rewards.shape, np.nan)
     for size in np.unique(pools.sizes).tolist():
         if not size:
             continue
@@ -55,9 +67,27 @@ def target_of(
             if model is not None:
                 expected[block] = model.expected(chances[ranks[block]], block)
     propensities[~is_shown] = np.nan
-    if model is None:
-        return SlateTarget(propensities, conditionals)
-    return SlateTarget(propensities, conditionals, model.predicted(), expected)
+    return propensities, conditionals_of(shown_ranks, pools.sizes, explore), expected
+
+
+def given_above(conditionals: Array) -> Array:
+    """Of several orders, one of which is followed, the probability of each item given what stands above.
+
+    What was shown above tells which order is likely to be the one.
+
+    Args:
+        conditionals: of each order by itself, shape ``(n_orders, n_requests, n_positions)``.
+
+    Returns:
+        Shape ``(n_requests, n_positions)``; 0 from where on no order could have shown it.
+    """
+    likely = np.full_like(conditionals[:, :, 0], 1 / len(conditionals))
+    found = np.zeros_like(conditionals[0])
+    for k in range(found.shape[1]):
+        together = likely * conditionals[:, :, k]
+        found[:, k] = together.sum(axis=0)
+        likely = np.divide(together, found[:, k], out=np.zeros_like(together), where=found[:, k] > 0)
+    return found
 
 
 def ranks_of(pools: Pools, scores: Array | None) -> NDArray[np.int64]:
