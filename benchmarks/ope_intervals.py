@@ -20,20 +20,20 @@ from workers.ope.intervals import bootstrap_interval, hall_interval
 from workers.ope.logs import Array
 
 N_ITEMS, N_POSITIONS = 20, 5
-N_REQUESTS = (300, 1000, 4000)
+N_REQUESTS = (300, 1000, 3000)
 RATES = (0.003, 0.01, 0.05)
 """Of a click on the average item at the first position."""
 LOGGING = ("soft", "uniform", "epsilon")
 BANDS = ((0, 5), (5, 20), (20, 50), (50, np.inf))
-N_RESAMPLES = 1000
+N_RESAMPLES = 400
 _NORMAL = NormalDist()
 
 
 def main() -> None:
     """Draw and count."""
     parser = make_parser(__doc__)
-    parser.add_argument("--worlds", type=int, default=10, help="of each kind")
-    parser.add_argument("--logs", type=int, default=10, help="of each world")
+    parser.add_argument("--worlds", type=int, default=8, help="of each kind")
+    parser.add_argument("--logs", type=int, default=5, help="of each world")
     options = parser.parse_args()
     report = Report("ope_intervals", "simulated", seed=options.seed)
     random = np.random.default_rng(options.seed)

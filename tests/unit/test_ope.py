@@ -1,6 +1,8 @@
 """Off-policy estimators: values by hand, and what must hold of any log."""
 
 import itertools
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -358,3 +360,10 @@ def test_intervals_reach_further_up_for_numbers_that_are_skewed_to_the_right():
         assert hi[0] - skewed.mean() > 1.1 * (skewed.mean() - lo[0])
     # The same seed, the same interval.
     assert bootstrap_interval(skewed, seed=3) == bootstrap_interval(skewed, seed=3)
+
+
+def test_example_of_the_page_runs(capsys):
+    page = Path(__file__).parents[2] / "docs" / "off-policy.md"
+    (example,) = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    exec(example, {})
+    assert capsys.readouterr().out.startswith("better the difference to what was logged lies between +")
