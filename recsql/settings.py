@@ -72,6 +72,8 @@ class Settings(BaseSettings):
     """When workers bring the served similarities up to the newest event (UTC); empty for never."""
     cron_publish: str = "7 * * * *"
     """When workers make and serve a new run (UTC); empty for never."""
+    cron_learn: str = ""
+    """When workers make and serve a run whose models are trained on from the versions before (UTC); empty for never."""
     cron_evaluate: str = "17 3 * * *"
     """When workers choose epochs and weights anew and measure every method (UTC); empty for never."""
 

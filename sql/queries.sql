@@ -190,6 +190,13 @@ from (
 where d.step is null and d.weight < 0 and d.n_before > 0
 order by d.user_no, d.n_before, d.item_no;
 
+-- run_decisions --
+-- What was offered to users and what came of it, with how many interactions came before; nothing where nothing was logged.
+select t.user_no, t.item_no, t.reward, t.n_before, t.next_n_before, t.next_item_no, t.propensity
+from recsql.transition(%(run_no)s::integer) as t
+where exists (select from recsql.impression) and t.n_before > 0
+order by t.user_no, t.session_no, t.step;
+
 -- content_vectors --
 -- Content vectors of all items, as a run may know them.
 select e.item_no, e.embedding
@@ -371,10 +378,11 @@ union all
 select recsql.make_split(%(protocol)s, %(part)s);
 
 -- input_state --
--- Digest of what a run reads: events, items, vectors, and how its sources read them.
+-- Digest of what a run reads: events, what was shown and how it is rewarded, items, vectors, and how its sources read them.
 select md5(concat_ws(
     ' ', (select max(event_no) from recsql.event), (select count(*) from recsql.event), (select max(updated_at) from recsql.item),
-    (select count(*) from recsql.item), (select max(embedded_at) from recsql.item_embedding),
+    (select count(*) from recsql.impression), (select string_agg(w::text, ' ' order by w.kind_no) from recsql.reward as w),
+    (select d::text from recsql.decision_process as d), (select count(*) from recsql.item), (select max(embedded_at) from recsql.item_embedding),
     (select string_agg(c.space_no::text, ' ' order by c.space_no) from recsql.embedding_space as c where c.status = 'active'),
     (select digest from recsql.sql_digest), (select string_agg(s::text, ' ' order by s.source_no) from recsql.source as s)
 ));
@@ -788,8 +796,8 @@ order by metric, segment, value desc;
 
 -- api_recommend --
 -- Recommendations, with titles for people.
-select r.rank, r.item_id, i.title, r.score, r.reason
-from recsql_api.recommend(%(user_id)s, %(n)s::integer, %(domain)s) as r
+select r.rank, r.item_id, i.title, r.score, r.reason, r.request_id::text as request_id
+from recsql_api.recommend(%(user_id)s, %(n)s::integer, %(domain)s, p_explore => %(explore)s, p_log => %(log)s) as r
 inner join recsql.item as i on i.item_id = r.item_id
 order by r.rank;
 
@@ -1088,6 +1096,287 @@ cross join unnest(s.source_nos) with ordinality as n (space_no, place)
 inner join recsql.embedding_space as t on t.space_no = n.space_no
 where s.space_no = %(space_no)s::integer
 order by n.place;
+
+-- add_bandit_policy --
+-- Make a ranking policy of kind bandit; no row where there is one of that name.
+insert into recsql.ranking_policy (policy, kind, explore, config)
+values (%(policy)s, 'bandit', %(explore)s, %(config)s::jsonb)
+on conflict (policy) do nothing
+returning ranking_policy_no;
+
+-- sampled_contents --
+-- Content vectors of some items of a space, drawn at random.
+select e.item_no, e.embedding
+from recsql.item_embedding as e
+where e.space_no = %(space_no)s::integer
+order by hashint4extended(e.item_no, 0)
+limit %(n)s::integer;
+
+-- write_new_bandit --
+-- What a bandit is before it has read anything.
+insert into recsql.bandit (
+    ranking_policy_no, space_no, center, projection, gram, moment, theta, spread, scale, draws, noise
+)
+values (
+    %(policy_no)s, %(space_no)s, %(center)s::vector, %(projection)s::text []::vector [], %(gram)s, %(moment)s, %(theta)s::vector,
+    %(spread)s::text []::vector [], %(scale)s, %(draws)s::text []::vector [], %(noise)s
+);
+
+-- drop_bandit --
+-- Forget what a bandit has learnt, not the policy.
+delete from recsql.bandit where ranking_policy_no = %(policy_no)s;
+
+-- lock_bandit --
+-- A bandit, which nobody else changes until the transaction ends.
+select
+    b.ranking_policy_no, p.policy, p.config, b.gram, b.moment, b.square, b.weight, b.n_outcomes, b.faded_at, now()
+from recsql.bandit as b
+inner join recsql.ranking_policy as p on p.ranking_policy_no = b.ranking_policy_no
+where p.policy = %(policy)s
+for no key update of b;
+
+-- bandit_items --
+-- What a bandit keeps of single items: of those named, or of all.
+select i.item_no, i.weight, i.total, i.features
+from recsql.bandit_item as i
+where
+    i.ranking_policy_no = %(policy_no)s
+    and (%(item_nos)s::integer [] is null or i.item_no = any(%(item_nos)s::integer []))
+order by i.item_no;
+
+-- write_bandit_item --
+-- What a bandit keeps of an item.
+insert into recsql.bandit_item (ranking_policy_no, item_no, weight, total, features, shift, value, variance)
+values (
+    %(policy_no)s, %(item_no)s, %(weight)s, %(total)s, %(features)s, %(shift)s::vector, %(value)s, %(variance)s
+)
+on conflict (ranking_policy_no, item_no) do update
+set
+    weight = excluded.weight, total = excluded.total, features = excluded.features, shift = excluded.shift,
+    value = excluded.value, variance = excluded.variance;
+
+-- write_bandit --
+-- What a bandit has learnt.
+update recsql.bandit as b
+set
+    gram = %(gram)s, moment = %(moment)s, square = %(square)s, weight = %(weight)s, n_outcomes = %(n_outcomes)s,
+    theta = %(theta)s::vector, spread = %(spread)s::text []::vector [], scale = %(scale)s,
+    draws = %(draws)s::text []::vector [], noise = %(noise)s, faded_at = %(faded_at)s, updated_at = now()
+where b.ranking_policy_no = %(policy_no)s;
+
+-- read_bandit_impressions --
+-- Note the impressions of the oldest requests that a bandit has not read: what is counted of them, or why it is not.
+with picked as materialized (
+    select i.request_id, min(i.at) as at, b.closed_until
+    from recsql.bandit as b
+    inner join recsql.impression as i on i.at > b.closed_until and i.at <= now()
+    where
+        b.ranking_policy_no = %(policy_no)s::integer
+        and not exists (
+            select from recsql.bandit_impression as r
+            where r.ranking_policy_no = b.ranking_policy_no and (r.request_id, r.position) = (i.request_id, i.position)
+        )
+        -- Nothing came of it, or not yet.
+        and (
+            i.at <= now() - %(settle)s::interval
+            or exists (select from recsql.event as e where e.request_id = i.request_id and e.at >= i.at)
+        )
+    group by i.request_id, b.closed_until
+    order by min(i.at), i.request_id
+    limit %(batch)s::integer
+),
+
+asked as materialized (
+    select
+        p.request_id, p.closed_until, q.pool_nos, coalesce(q.at, p.at) as at,
+        recsql.standing(q.pool_scores::double precision []) as standings,
+        (select count(*) from recsql.event as e where e.request_id = p.request_id and e.at >= p.at) as n_events
+    from picked as p
+    left join recsql.request as q on q.request_id = p.request_id
+),
+
+shown as materialized (
+    select o.*, a.n_events, a.at as asked_at, a.standings[array_position(a.pool_nos, o.item_no)] as standing
+    from asked as a
+    cross join lateral recsql.request_outcome(a.request_id) as o
+    where
+        o.at > a.closed_until
+        and not exists (
+            select from recsql.bandit_impression as r
+            where
+                r.ranking_policy_no = %(policy_no)s::integer
+                and (r.request_id, r.position) = (o.request_id, o.position)
+        )
+),
+
+slate as materialized (
+    select
+        s.request_id, s.user_no, s.asked_at,
+        array_agg(s.position order by s.position) as positions,
+        array_agg(s.item_no order by s.position) as item_nos,
+        array_agg(s.standing order by s.position) as standings
+    from shown as s
+    where s.reason is null
+    group by s.request_id, s.user_no, s.asked_at
+),
+
+described as materialized (
+    select s.request_id, s.positions[f.place] as position, f.features::real [] as features
+    from slate as s
+    cross join lateral recsql.bandit_feature(
+        %(policy_no)s::integer, s.user_no, s.asked_at, s.item_nos, s.standings
+    ) as f
+),
+
+judged as (
+    select
+        s.*, d.features,
+        case
+            when s.reason is not null then s.reason
+            when d.features is null then 'its item is not there any more'
+            when s.reward in ('NaN', 'Infinity', '-Infinity') then 'its reward is no finite number'
+        end as refused
+    from shown as s
+    left join described as d on d.request_id = s.request_id and d.position = s.position
+)
+
+insert into recsql.bandit_impression as n (
+    ranking_policy_no, request_id, position, item_no, at, features, reward, n_events, reason
+)
+select
+    %(policy_no)s::integer, j.request_id, j.position, j.item_no, j.at,
+    case
+        when j.refused is null
+            then j.features[1 : 1] || (1 / log(2, 1 + j.position))::real || j.features[3 :]
+    end,
+    case when j.refused is null then j.reward else 0 end,
+    j.n_events, j.refused
+from judged as j
+returning
+    n.item_no, n.features, (extract(epoch from now() - n.at) / 86400)::double precision, 0::double precision, n.reward, n.reason,
+    n.request_id, n.at;
+
+-- correct_bandit_impressions --
+-- Note what has come of impressions since a bandit read them; those that are worth more or less than it counted.
+with noted as materialized (
+    select r.request_id, min(r.at) as at, max(r.n_events) as n_events
+    from recsql.bandit_impression as r
+    where r.ranking_policy_no = %(policy_no)s::integer and r.reason is null
+    group by r.request_id
+),
+
+claim as (
+    select n.request_id, count(*) as n_events
+    from noted as n
+    inner join recsql.event as e on e.request_id = n.request_id and e.at >= n.at
+    where e.at > (select b.closed_until from recsql.bandit as b where b.ranking_policy_no = %(policy_no)s::integer)
+    group by n.request_id
+),
+
+outcome as materialized (
+    select r.request_id, r.position, coalesce(c.n_events, 0) as n_events, r.reward as counted, o.reward
+    from noted as n
+    left join claim as c on c.request_id = n.request_id
+    cross join lateral recsql.request_outcome(n.request_id) as o
+    inner join recsql.bandit_impression as r
+        on r.ranking_policy_no = %(policy_no)s::integer and (r.request_id, r.position) = (o.request_id, o.position)
+    where n.n_events <> coalesce(c.n_events, 0) and r.reason is null and o.reward not in ('NaN', 'Infinity', '-Infinity')
+),
+
+corrected as (
+    update recsql.bandit_impression as r
+    set reward = o.reward, n_events = o.n_events
+    from outcome as o
+    where
+        r.ranking_policy_no = %(policy_no)s::integer
+        and (r.request_id, r.position) = (o.request_id, o.position)
+    returning r.item_no, r.features, r.at, o.counted, r.reward
+)
+
+select c.item_no, c.features, (extract(epoch from now() - c.at) / 86400)::double precision as age, c.counted, c.reward
+from corrected as c
+where c.counted <> c.reward;
+
+-- close_bandit_impressions --
+-- Forget impressions of which nothing can come any more, or which are so old and have all been read.
+with closed as (
+    update recsql.bandit as b
+    set
+        closed_until = greatest(
+            b.closed_until,
+            least(
+                now() - %(slack)s::interval - coalesce((select max(w.within) from recsql.reward as w), interval '0'),
+                coalesce(%(read_until)s::timestamptz - interval '1 microsecond', 'infinity')
+            )
+        )
+    where b.ranking_policy_no = %(policy_no)s::integer
+    returning b.ranking_policy_no, b.closed_until
+)
+
+delete from recsql.bandit_impression as r
+using closed as c
+where r.ranking_policy_no = c.ranking_policy_no and r.at <= c.closed_until;
+
+-- bandit_overview --
+-- The bandits, or one of them, with what they have learnt.
+select
+    p.policy,
+    p.config ->> 'bandit' as kind,
+    s.space,
+    s.status as space_status,
+    b.n_outcomes,
+    i.n_items,
+    i.mean_reward,
+    b.scale as deviation,
+    p.explore,
+    array(select r.slot from recsql.release as r where r.ranking_policy_no = p.ranking_policy_no order by r.slot) as slots,
+    b.updated_at
+from recsql.bandit as b
+inner join recsql.ranking_policy as p on p.ranking_policy_no = b.ranking_policy_no
+left join recsql.embedding_space as s on s.space_no = b.space_no
+cross join lateral (
+    select count(*) as n_items, sum(t.total) / nullif(sum(t.weight), 0) as mean_reward
+    from recsql.bandit_item as t
+    where t.ranking_policy_no = b.ranking_policy_no
+) as i
+where %(policy)s::text is null or p.policy = %(policy)s::text
+order by p.policy;
+
+-- bandit_weights --
+-- Weights of a bandit's features and their standard deviations.
+select
+    t.nth, t.weight,
+    b.scale * (
+        select sqrt(sum(power((s.direction::real [])[t.nth], 2))) from unnest(b.spread) as s (direction)
+    ) as deviation
+from recsql.bandit as b
+inner join recsql.ranking_policy as p on p.ranking_policy_no = b.ranking_policy_no
+cross join lateral unnest(b.theta::real []) with ordinality as t (weight, nth)
+where p.policy = %(policy)s
+order by t.nth;
+
+-- bandit_skipped --
+-- Impressions that a bandit has read and does not count, by reason, as long as outcomes might come.
+select r.reason, count(*) as n
+from recsql.bandit_impression as r
+inner join recsql.ranking_policy as p on p.ranking_policy_no = r.ranking_policy_no
+where p.policy = %(policy)s and r.reason is not null
+group by r.reason
+order by count(*) desc, r.reason;
+
+-- state_version --
+-- A version's run, artifact, and the item of each of its rows.
+select v.run_no, v.artifact, v.item_nos
+from recsql.model_version as v
+where v.version_no = %(version)s::integer;
+
+-- decided_states --
+-- The states in which decisions were taken, as users and how many of their interactions came before.
+select distinct t.user_no, t.n_before from recsql.transition(%(run_no)s::integer) as t where t.n_before > 0;
+
+-- reset_state_vectors --
+-- Make an empty partition for a version's states.
+select recsql.reset_state_vectors(%(version)s::integer);
 
 -- ranking_policy --
 -- A ranking policy by its name.

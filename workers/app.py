@@ -79,6 +79,15 @@ def follow() -> object:
         return connection.execute(QUERIES["follow_release"]).fetchall()
 
 
+@task("events")
+def update_bandits() -> object:
+    """Let bandits learn from the newest feedback."""
+    from workers.bandits.update import update_bandits as update
+
+    with db.connect() as connection:
+        return sum(done.n_read + done.n_corrected for done in update(connection))
+
+
 @task("embed", together=True)
 def embed() -> object:
     """Embed the items whose content has changed."""
@@ -175,6 +184,15 @@ def publish() -> object:
 
 
 @task("pipeline")
+def learn() -> object:
+    """Train the active models on from their versions of before, on new events and outcomes, and serve the run."""
+    from workers.pipeline import Pipeline, PipelineConfig
+
+    with db.connect() as connection:
+        return Pipeline(connection, PipelineConfig(incremental=True)).publish()
+
+
+@task("pipeline")
 def audit() -> object:
     """Replay vector searches beside the exact answer, of all items and of each domain."""
     found = []
@@ -232,8 +250,10 @@ def schedules() -> dict[str, str]:
         "retry_stalled": "*/2 * * * *",
         "prune": "47 4 * * *",
         "follow": settings.cron_follow,
+        "update_bandits": "* * * * *",
         "audit": "17 5 * * *",
         "publish": settings.cron_publish,
+        "learn": settings.cron_learn,
         "evaluate": settings.cron_evaluate,
     }
 

@@ -227,15 +227,51 @@ def write_vectors(
     Returns:
         The number of rows written.
     """
+    return _write_keyed(connection, table, version_no, {key: keys}, vectors)
+
+
+def write_state_vectors(
+    connection: psycopg.Connection[Any],
+    version_no: int,
+    user_nos: NDArray[np.integer],
+    n_before: NDArray[np.integer],
+    vectors: NDArray[np.floating],
+) -> int:
+    """Append the vectors that users had at some states; rows of NaN are left out.
+
+    Args:
+        connection: in autocommit mode or a transaction.
+        version_no: the model version.
+        user_nos: shape ``(n_rows,)``.
+        n_before: how many interactions of the user a state is of, shape ``(n_rows,)``.
+        vectors: shape ``(n_rows, dim)``.
+
+    Returns:
+        The number of rows written.
+    """
+    return _write_keyed(connection, "state_vector", version_no, {"user_no": user_nos, "n_before": n_before}, vectors)
+
+
+def _write_keyed(
+    connection: psycopg.Connection[Any],
+    table: str,
+    version_no: int,
+    keys: Mapping[str, NDArray[np.integer]],
+    vectors: NDArray[np.floating],
+) -> int:
     is_known = ~np.isnan(vectors).any(axis=1)
-    rows = np.zeros(int(is_known.sum()), dtype=[("version", ">i4", 2), *_vector_row(vectors.shape[1]).descr[1:]])
+    pairs = [(f"{name}_pair", ">i4", 2) for name in keys]
+    rows = np.zeros(
+        int(is_known.sum()), dtype=[("version", ">i4", 2), *pairs, *_vector_row(vectors.shape[1]).descr[3:]]
+    )
     rows["version"] = 4, version_no
-    rows["key_bytes"], rows["key"] = 4, keys[is_known]
+    for name, values in keys.items():
+        rows[f"{name}_pair"][:, 0], rows[f"{name}_pair"][:, 1] = 4, values[is_known]
     rows["bytes"], rows["dim"], rows["vector"] = 4 + 4 * vectors.shape[1], vectors.shape[1], vectors[is_known]
-    n_columns = np.full(len(rows), 3, dtype=">i2")
+    n_columns = np.full(len(rows), 2 + len(keys), dtype=">i2")
     packed = np.concatenate([_bytes(n_columns), _bytes(rows)], axis=1)
     if len(rows):
-        _copy(connection, table, ["version_no", key, "embedding"], packed.tobytes())
+        _copy(connection, table, ["version_no", *keys, "embedding"], packed.tobytes())
     return len(rows)
 
 

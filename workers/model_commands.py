@@ -169,6 +169,17 @@ def prune(
     emit({}, False, f"{'Would free' if dry_run else 'Freed'} {n_bytes:,} bytes of {len(pruned)} versions.")
 
 
+@app.command()
+def states(version: Version, as_json: Json = False) -> None:
+    """Write what a version makes of every state in which a decision was taken to recsql.state_vector."""
+    from recsql import db
+    from workers.states import write_states
+
+    with db.connect() as connection:
+        n_states = write_states(connection, version)
+    emit({"version": version, "n_states": n_states}, as_json, f"Wrote {n_states:,} states of version {version}.")
+
+
 def _one(query: str, version: int) -> dict[str, Any]:
     """The one row of a statement about a version.
 

@@ -15,7 +15,9 @@ begin
             using errcode = 'RS003', hint = 'Publish another run first.';
     end if;
     for v_version_no in select version_no from model_version where run_no = p_run_no loop
-        execute format('drop table if exists recsql.item_vector_%s, recsql.user_vector_%s', v_version_no, v_version_no);
+        execute format(
+            'drop table if exists recsql.item_vector_%1$s, recsql.user_vector_%1$s, recsql.state_vector_%1$s', v_version_no
+        );
     end loop;
     foreach v_table in array
         array[

@@ -21,7 +21,8 @@ begin
             from (
                 values
                 (to_regclass('recsql.item_vector_' || v.version_no)),
-                (to_regclass('recsql.user_vector_' || v.version_no))
+                (to_regclass('recsql.user_vector_' || v.version_no)),
+                (to_regclass('recsql.state_vector_' || v.version_no))
             ) as x (vectors)
         ) as t
         where
@@ -35,7 +36,8 @@ begin
         continue when not pg_try_advisory_xact_lock(hashtextextended('recsql.run ' || v_version.fingerprint, 0));
         if not p_dry_run then
             execute format(
-                'drop table if exists recsql.item_vector_%1$s, recsql.user_vector_%1$s', v_version.version_no
+                'drop table if exists recsql.item_vector_%1$s, recsql.user_vector_%1$s, recsql.state_vector_%1$s',
+                v_version.version_no
             );
             update model_version set artifact = null, status = 'retired' where version_no = v_version.version_no;
             -- Should the run be wanted again, it goes on where the model is missing.

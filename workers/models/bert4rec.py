@@ -57,6 +57,7 @@ class Bert4Rec(SequenceModel):
 
     name = "bert4rec"
     reads_weights = False
+    is_causal = False
     Config = Bert4RecConfig
     search: ClassVar[Search] = {
         **SequenceModel.search,

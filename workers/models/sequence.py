@@ -15,6 +15,7 @@ from workers.models.batching import Batch, NegativeSampler, history_batches, kno
 from workers.models.events import Events, Reads
 from workers.models.inner_product import InnerProductConfig, InnerProductModel, Trained
 from workers.models.losses import full_softmax_loss, gbce_loss, sampled_softmax_loss
+from workers.models.prefixes import prefix_pieces
 from workers.models.search import Choice, Range, Search
 from workers.models.trends import Prior, Trends
 
@@ -66,11 +67,15 @@ class SequenceLoss:
         config: which loss.
         counts: how often each item occurs, shape ``(n_items,)``.
         trends: what was in demand when, if that is part of the scores.
+
+    Attributes:
+        per_decision: places with a target for each decision, where a subclass reads them.
     """
 
     def __init__(self, config: SequenceConfig, counts: IntArray, trends: Trends | None = None) -> None:
         self.config = config
         self.trends = trends
+        self.per_decision = 0.0
         self.share = min(1.0, config.n_negatives / max(1, int((counts > 0).sum()) - 1))
         self.draw: NegativeSampler | None = None
         if config.loss == "gbce":
@@ -90,7 +95,7 @@ class SequenceLoss:
         targets = torch.from_numpy(batch.targets).to(device)
         is_place = targets >= 0
         states = trained.network(Events.of(batch, device), inputs)
-        turned_down = self.of_dislikes(states, outputs, batch)
+        beside = self.of_dislikes(states, outputs, batch) + self.of_decisions(trained, states, outputs, batch)
         states = states[is_place]
         weights = torch.ones(len(states), device=device)
         if batch.weights is not None:
@@ -99,7 +104,11 @@ class SequenceLoss:
         if self.trends is not None and batch.times is not None:
             prior = self.trends.prior(batch.times[batch.targets >= 0], device)
         loss = self.of_places(states, outputs, targets[is_place], weights, trained.tables.is_seen, drawn, prior)
-        return loss + turned_down, float(weights.sum())
+        n_places = float(weights.sum())
+        if batch.decisions is not None:
+            # Of a batch whose users have an interaction each, decisions are all that there is.
+            n_places = (n_places + self.per_decision * len(batch.decisions.places)) / 2
+        return loss + beside, n_places
 
     def of_places(
         self,
@@ -143,6 +152,17 @@ class SequenceLoss:
         scores = (states.flatten(0, 1)[places] * outputs[items]).sum(1)
         return self.config.dislikes * (functional.softplus(scores) * weights).sum()
 
+    def of_decisions(self, trained: Trained, states: Tensor, outputs: Tensor, batch: Batch) -> Tensor:
+        """The loss of what was decided, at the states in which it was: none, where a subclass does not say otherwise.
+
+        Args:
+            trained: network and item tables.
+            states: shape ``(n_rows, length, dim)``.
+            outputs: output vectors, shape ``(n_items, dim)``.
+            batch: the batch of these states.
+        """
+        return torch.zeros((), device=states.device)
+
 
 class SequenceModel(InnerProductModel):
     """A model whose network makes user vectors out of sequences of item vectors, served by inner product.
@@ -154,6 +174,8 @@ class SequenceModel(InnerProductModel):
     """
 
     Config = SequenceConfig
+    is_causal: ClassVar[bool] = True
+    """Whether a state depends on no later place when the model is asked, so that one pass gives those of all places."""
     search: ClassVar[Search] = {
         "dim": Choice((32, 64, 128)),
         "max_length": Choice((50, 100, 200)),
@@ -178,12 +200,43 @@ class SequenceModel(InnerProductModel):
         weighted = replace(sequences, weights=sequences.weights if c.is_weighted else None)
         if c.value_weight:
             weighted = replace(weighted, weights=weighted.weight_of_each(c.value_weight))
-        return training_batches(weighted, c.max_length, c.batch_tokens, rng, c.horizon)
+        return training_batches(
+            weighted, c.max_length, c.batch_tokens, rng, c.horizon, with_decisions=self.reads_decisions(sequences)
+        )
+
+    def reads_decisions(self, sequences: Sequences) -> bool:
+        """Whether training reads what was decided."""
+        return False
 
     def last_states(self, batch: Batch, inputs: Tensor) -> Tensor:
         """What the network says after the newest item of each row, shape ``(n_rows, dim)``."""
         states = self._network(Events.of(batch, inputs.device), inputs)
         return states[torch.arange(len(batch.rows)), torch.from_numpy(batch.lengths - 1).to(inputs.device)]
+
+    def states(self, histories: Sequences, places: IntArray | None = None) -> FloatArray:
+        """User vectors as they were after each interaction: what :meth:`user_vectors` says of the histories up to it.
+
+        Args:
+            histories: one sequence a user.
+            places: the interactions, as indices into them, shape ``(n_places,)``; None for all of them.
+
+        Returns:
+            Shape ``(n_places, dim)``, dim + 1 with a trend; rows of NaN where no item up to it is known.
+        """
+        max_length, n_items = cast(SequenceConfig, self.config).max_length, len(self._inputs)
+        places = np.arange(len(histories.items)) if places is None else places
+        pieces = prefix_pieces(histories, places, n_items, max_length, self.is_causal)
+        found = np.full((len(places), self._dim), np.nan, dtype=np.float32)
+        inputs = torch.from_numpy(self._inputs).to(next(self._network.parameters()).device)
+        self._network.eval()
+        with torch.no_grad():
+            for batch, asked, rows, columns in pieces.batches(_INFERENCE_TOKENS):
+                if not self.is_causal:
+                    found[asked] = self.last_states(batch, inputs)[torch.from_numpy(rows)].cpu().numpy()
+                    continue
+                states = self._network(Events.of(batch, inputs.device), inputs)
+                found[asked] = states[torch.from_numpy(rows), torch.from_numpy(columns)].cpu().numpy()
+        return self.with_trend(found)
 
     def vectors_of(self, histories: Sequences) -> FloatArray:
         """Shape ``(n_users, dim)``; rows of NaN for users without history."""

@@ -1,0 +1,244 @@
+"""Bandits on items that nobody knows yet: ``python -m benchmarks.bandits --json``.
+
+In the world of :mod:`benchmarks.bandit_world` films come one after another. Each round a random user is shown
+one film of a pool drawn from those that have come, and clicks on it or not. The regret of a round is the probability
+of a click on the pool's best film less that of the film shown. All methods play the same rounds: the same users, pools
+and luck. ε-greedy, LinUCB and Thompson sampling have the same features and the same posterior, and differ in how they
+explore. ``ucb1`` and ``beta`` (Thompson sampling of each film's share of clicks) know the films by number alone.
+``.batched``: what is served learns every 100 rounds, Thompson sampling by an ensemble of 32 draws.
+
+ε, α and the constant of ``ucb1`` are those of least regret on other seeds. ``ratio``: regret over that of ε-greedy,
+with the 95 % interval over seeds, which are drawn in pairs.
+"""
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.bandit_world import Array, Ratings, World, make_world, read_ratings
+from benchmarks.data import DATASETS, pipeline_on
+from benchmarks.report import Report, make_parser
+from workers.bandits.base import BanditConfig
+from workers.bandits.online import OnlinePosterior
+from workers.bandits.posterior import Posterior
+from workers.bandits.registry import make_bandit
+from workers.bandits.thompson import Ensemble, Thompson
+
+logger = logging.getLogger(__name__)
+
+GRIDS = {
+    "epsilon": (0.0, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2),
+    "linucb": (0.1, 0.2, 0.3, 0.5, 0.75, 1.0),
+    "thompson": (0.1, 0.2, 0.3, 0.5, 0.75, 1.0),
+    "ucb1": (0.05, 0.1, 0.2, 0.4),
+}
+BATCH = 100
+N_DRAWS = 32
+TUNED_FROM = 1_000
+"""The first seed of those that options are chosen by."""
+
+
+class Player(ABC):
+    """A method in play."""
+
+    @abstractmethod
+    def choose(self, now: int, films: NDArray[np.int64], features: Array) -> int:
+        """Place of the film to show in the pool."""
+
+    @abstractmethod
+    def observe(self, film: int, features: Array, reward: float) -> None:
+        """Learn what came of it."""
+
+
+class Chance(Player):
+    """Any film."""
+
+    def __init__(self, world: World, seed: int) -> None:
+        self._rng = np.random.default_rng(seed)
+
+    def choose(self, now: int, films: NDArray[np.int64], features: Array) -> int:
+        """Any."""
+        return int(self._rng.integers(len(films)))
+
+    def observe(self, film: int, features: Array, reward: float) -> None:
+        """Nothing."""
+
+
+class Counts(Player):
+    """Films by their clicks alone.
+
+    Args:
+        world: whose films are counted.
+        seed: of what is random.
+        constant: of UCB1, how many times sqrt(2 ln t / n) is added; None for Thompson sampling of a beta distribution.
+    """
+
+    def __init__(self, world: World, seed: int, constant: float | None) -> None:
+        self._shown, self._clicks = np.zeros(len(world.arrivals)), np.zeros(len(world.arrivals))
+        self._rng, self._constant = np.random.default_rng(seed), constant
+
+    def choose(self, now: int, films: NDArray[np.int64], features: Array) -> int:
+        """The best by what was counted; what was not shown yet comes first with UCB1."""
+        shown, clicks = self._shown[films], self._clicks[films]
+        if self._constant is None:
+            return int(np.argmax(self._rng.beta(1 + clicks, 1 + shown - clicks)))
+        if (shown == 0).any():
+            return int(np.argmin(shown))
+        return int(np.argmax(clicks / shown + self._constant * np.sqrt(2 * np.log(now + 1) / shown)))
+
+    def observe(self, film: int, features: Array, reward: float) -> None:
+        """Count."""
+        self._shown[film] += 1
+        self._clicks[film] += reward
+
+
+class Contextual(Player):
+    """A bandit of recsql.
+
+    Args:
+        world: whose films it is to know.
+        seed: of what is random.
+        config: its options.
+        epsilon: how often any film is shown.
+        batch: rounds between updates of what is served.
+    """
+
+    def __init__(self, world: World, seed: int, config: BanditConfig, epsilon: float = 0.0, batch: int = 1) -> None:
+        self._bandit, self._rng = make_bandit(config), np.random.default_rng(seed)
+        self._online = OnlinePosterior(len(world.arrivals), world.features.shape[2], config.ridge, config.shrinkage)
+        self._epsilon, self._batch = epsilon, batch
+        self._waiting: list[tuple[int, Array, float]] = []
+        self._served()
+
+    def _served(self) -> None:
+        for seen in self._waiting:
+            self._online.observe(*seen)
+        self._waiting.clear()
+        self._posterior: Posterior = self._online.posterior()
+        self._ensemble: Ensemble | None = None
+        if self._batch > 1 and isinstance(self._bandit, Thompson):
+            self._ensemble = self._bandit.draw(self._posterior, N_DRAWS, self._rng)
+
+    def choose(self, now: int, films: NDArray[np.int64], features: Array) -> int:
+        """The best by the posterior that is served."""
+        if self._rng.random() < self._epsilon:
+            return int(self._rng.integers(len(films)))
+        if self._ensemble is not None and isinstance(self._bandit, Thompson):
+            scores = self._bandit.draw_scores(self._posterior, self._ensemble, features, films)
+            return int(np.argmax(scores[self._rng.integers(N_DRAWS)]))
+        return int(np.argmax(self._bandit.scores(self._posterior, features, films, self._rng)))
+
+    def observe(self, film: int, features: Array, reward: float) -> None:
+        """Learn, in batches."""
+        self._waiting.append((film, features, reward))
+        if len(self._waiting) >= self._batch:
+            self._served()
+
+
+Maker = Callable[[World, int], Player]
+
+
+def contextual(kind: str, *, alpha: float = 0.0, epsilon: float = 0.0, batch: int = 1) -> Maker:
+    """What makes a bandit of recsql."""
+    config = BanditConfig.model_validate({"bandit": kind, "alpha": alpha})
+    return lambda world, seed: Contextual(world, seed, config, epsilon, batch)
+
+
+def method(name: str, option: float | None, batch: int = 1) -> Maker:
+    """What makes a method, by its name and its option."""
+    if name == "random":
+        return Chance
+    if name in ("ucb1", "beta"):
+        return lambda world, seed: Counts(world, seed, option)
+    if name == "epsilon":
+        return contextual("greedy", epsilon=option or 0.0, batch=batch)
+    return contextual(name, alpha=option or 0.0, batch=batch)
+
+
+def play(world: World, makers: dict[str, Maker], n_rounds: int, pool: int, seed: int) -> dict[str, float]:
+    """The regret of each method after all rounds."""
+    rng = np.random.default_rng(seed)
+    players = {name: make(world, seed) for name, make in makers.items()}
+    regret = dict.fromkeys(players, 0.0)
+    for now in range(n_rounds):
+        user = int(rng.integers(len(world.groups)))
+        films, features = world.pool(user, now, pool, rng)
+        chances, luck = world.probabilities[world.groups[user], films], rng.random()
+        for name, player in players.items():
+            place = player.choose(now, films, features)
+            regret[name] += chances.max() - chances[place]
+            player.observe(int(films[place]), features[place], float(luck < chances[place]))
+    return regret
+
+
+def tune(ratings: Ratings, options: Any) -> dict[str, float]:
+    """The option of least regret of each method, on seeds of its own."""
+    makers = {f"{name} {option}": method(name, option) for name, grid in GRIDS.items() for option in grid}
+    total = dict.fromkeys(makers, 0.0)
+    for seed in range(TUNED_FROM, TUNED_FROM + options.tuning_seeds):
+        for name, regret in play(_world(ratings, options, seed), makers, options.rounds, options.pool, seed).items():
+            total[name] += regret / options.tuning_seeds
+    for name, regret in total.items():
+        logger.info("tuning %s: regret %.1f", name, regret)
+    return {name: min(grid, key=lambda option: total[f"{name} {option}"]) for name, grid in GRIDS.items()}
+
+
+def _world(ratings: Ratings, options: Any, seed: int) -> World:
+    return make_world(ratings, options.films, options.users, options.rounds, BanditConfig().content_dims, seed)
+
+
+def main() -> None:
+    """Measure, and print one JSON object."""
+    parser = make_parser(__doc__)
+    parser.add_argument("--dataset", choices=DATASETS, default="ml-1m")
+    parser.add_argument("--rounds", type=int, default=10_000)
+    parser.add_argument("--films", type=int, default=250, help="films that come")
+    parser.add_argument("--users", type=int, default=1_000)
+    parser.add_argument("--pool", type=int, default=50, help="films to choose from in a round")
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--tuning-seeds", type=int, default=4)
+    options = parser.parse_args()
+    logging.basicConfig(format="%(message)s")
+    logger.setLevel(logging.INFO)
+    report = Report("bandits", options.dataset, seed=options.seed)
+    with pipeline_on(options.dataset) as pipeline:
+        ratings = read_ratings(pipeline.connection)
+    chosen = tune(ratings, options)
+    makers = {name: method(name, chosen.get(name)) for name in ("random", "ucb1", "beta", *GRIDS)}
+    makers |= {f"{name}.batched": method(name, chosen[name], BATCH) for name in ("epsilon", "linucb", "thompson")}
+    found: dict[str, list[float]] = {name: [] for name in makers}
+    for seed in range(options.seed, options.seed + options.seeds):
+        for name, regret in play(_world(ratings, options, seed), makers, options.rounds, options.pool, seed).items():
+            found[name].append(regret)
+        logger.info("seed %d: %s", seed, ", ".join(f"{name} {values[-1]:.0f}" for name, values in found.items()))
+    regrets = {name: np.array(values) for name, values in found.items()}
+    report.publish(_figures(regrets, chosen, options), options.save)
+
+
+def _figures(regrets: dict[str, Array], chosen: dict[str, float], options: Any) -> dict[str, float]:
+    results: dict[str, float] = {"rounds": options.rounds, "films": options.films, "seeds": options.seeds}
+    results |= {f"option.{name}": value for name, value in chosen.items()}
+    rng = np.random.default_rng(options.seed)
+    drawn = rng.integers(0, options.seeds, (2000, options.seeds))
+    for name, values in regrets.items():
+        base = regrets["epsilon.batched" if name.endswith(".batched") else "epsilon"]
+        resampled = values[drawn].mean(axis=1)
+        for figure, value, spread in (
+            ("regret", values.mean(), resampled),
+            ("ratio", values.mean() / base.mean(), resampled / base[drawn].mean(axis=1)),
+        ):
+            lo, hi = np.percentile(spread, [2.5, 97.5])
+            results |= {
+                f"{name}.{figure}": float(value),
+                f"{name}.{figure}.lo": float(lo),
+                f"{name}.{figure}.hi": float(hi),
+            }
+    return results
+
+
+if __name__ == "__main__":
+    main()
