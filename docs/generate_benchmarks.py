@@ -35,7 +35,8 @@ def _section(report: dict[str, Any]) -> str:
         report = report | {"results": {_of_validation(key): value for key, value in report["results"].items()}}
     ranks = any(key.endswith(".ndcg@10") for key in report["results"])
     is_quality = ranks and report["name"] in ("quality", "cf", "models", "neural_peers", "auc")
-    render_table = _quality if is_quality else _changes if report["name"] == "ablation" else _plain
+    own = {"ablation": _changes, "ope": _estimates, "ope_intervals": _coverage}
+    render_table = _quality if is_quality else own.get(report["name"], _plain)
     return head + render_table(report["results"]) + "\n"
 
 
@@ -69,6 +70,40 @@ def _changes(results: dict[str, float]) -> str:
             of_new = results.get(f"{label}.new_items.ndcg@10")
             cells.append("" if of_new is None else f"{of_new:.4f}")
         lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _estimates(results: dict[str, float]) -> str:
+    """One row an estimator, ours beside the peer's; what is no estimate below."""
+
+    def told(name: str) -> tuple[str, str]:
+        return f"{results[name]:.6f}", f"{results[f'{name}.lo']:.4f} to {results[f'{name}.hi']:.4f}"
+
+    columns = ["estimator", "ours", "95 %", "bootstrap", "obp", "its bootstrap", "difference"]
+    lines = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
+    names = [key.removesuffix(".difference") for key in results if key.endswith(".difference")]
+    for name in names:
+        (ours, interval), (_, resampled), (theirs, peers) = (
+            told(f"{name}{part}") for part in ("", ".bootstrap", ".obp")
+        )
+        difference = f"{results[f'{name}.difference']:.0e}"
+        lines.append("| " + " | ".join([name, ours, interval, resampled, theirs, peers, difference]) + " |")
+    rest = {key: value for key, value in results.items() if key.split(".")[0] not in names}
+    return "\n".join(lines) + "\n\n" + _plain(rest)
+
+
+def _coverage(results: dict[str, float]) -> str:
+    """One row an estimator and kind of interval, one column a band: coverage, and the median width over the truth."""
+    bands = sorted((key[2:] for key in results if key.startswith("n.")), key=lambda band: int(band.partition("-")[0]))
+    lines = ["| interval | " + " | ".join(f"{band} ({results[f'n.{band}']:.0f} logs)" for band in bands) + " |"]
+    lines.append("|" + " --- |" * (1 + len(bands)))
+    for kind in dict.fromkeys(".".join(key.split(".")[:2]) for key in results if not key.startswith("n.")):
+        cells = []
+        for band in bands:
+            width = results.get(f"{kind}.{band}.width")
+            wide = "no bound" if width is None else f"{width:.2f} wide"
+            cells.append(f"{results[f'{kind}.{band}']:.3f}, {wide}")
+        lines.append(f"| {kind} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 

@@ -1468,6 +1468,14 @@ order by r.at, r.request_id;
 -- A version's artifact, its digest, and the item of each of its rows.
 select v.artifact, v.artifact_sha256, v.item_nos from recsql.model_version as v where v.version_no = %(version)s::integer;
 
+-- trained_until --
+-- The newest event that a version has seen: that of the run that trained it, or the run's begin where its rows are gone.
+select coalesce((select max(i.at) from recsql.interaction as i where i.run_no = t.run_no), r.as_of, t.created_at)
+from recsql.model_version as v
+inner join recsql.model_version as t on t.version_no = coalesce(v.reused_no, v.version_no)
+left join recsql.run as r on r.run_no = t.run_no
+where v.version_no = %(version)s::integer;
+
 -- histories_before --
 -- Of each request, in the order given, the positive items of its user as they were just before it, the oldest first: items, weights faded to
 -- that moment, kinds of the strongest event, and seconds.

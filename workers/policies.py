@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from datetime import datetime
 from typing import Any, Literal
 
 import psycopg
@@ -12,7 +13,7 @@ from recsql.errors import ConfigurationError, InputError, NotFoundError
 from recsql.queries import QUERIES
 from workers.ope.estimators import Form
 from workers.ope.evaluation import Evaluation, evaluate
-from workers.ope.rankers import Policy
+from workers.ope.rankers import Policy, trained_until
 from workers.ope.store import Window, propose, read_log
 
 N_RESAMPLES = 1000
@@ -28,15 +29,23 @@ def evaluate_policy(
 ) -> tuple[int, Evaluation]:
     """Evaluate a policy by what others logged, and keep the evaluation; its number and what it says.
 
+    Of a policy that ranks by a trained version only requests after its training are read; where the window asks for
+    older ones the verdict is *cannot tell*, since the version may have learnt from what came of them.
+
     Raises:
         ModelError: what the policy ranks by is gone, damaged, or of another release.
         ConfigurationError: nobody can say what the policy would have done.
     """
+    learnt = trained_until(connection, policy)
+    if learnt is not None and window.from_at is None:
+        window = replace(window, from_at=learnt)
     progress("log")
     logged = read_log(connection, window)
     target = propose(connection, policy, logged, seed, progress)
     progress("estimates")
     found = evaluate(logged.log, target, form=form, n_rejected=logged.n_rejected, n_resamples=N_RESAMPLES, seed=seed)
+    if learnt is not None:
+        found = _minding(found, policy, learnt, window.from_at)
     decides = found.decides
     row = {
         "policy_no": policy.ranking_policy_no,
@@ -58,6 +67,17 @@ def evaluate_policy(
     number = connection.execute(QUERIES["add_policy_evaluation"], finite(row)).fetchone()
     assert number is not None
     return number[0], found
+
+
+def _minding(found: Evaluation, policy: Policy, learnt: datetime, from_at: datetime | None) -> Evaluation:
+    """An evaluation that minds what the policy has learnt from."""
+    told = f"version {policy.version_no} has learnt from events until {learnt:%Y-%m-%d %H:%M:%S%z}"
+    if from_at is not None and from_at < learnt:
+        reason = f"{told}, so it may know what came of older requests: leave --from out, or train on an earlier split."
+        return replace(found, verdict="cannot tell", reason=reason)
+    if not found.n_requests:
+        return replace(found, reason=f"{found.reason.removesuffix('.')} after that: {told}.")
+    return found
 
 
 def described(found: Evaluation) -> dict[str, Any]:

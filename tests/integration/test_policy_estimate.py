@@ -16,6 +16,7 @@ from workers.models.registry import save_artifact
 from workers.ope.evaluation import evaluate
 from workers.ope.rankers import find_policy, histories_before, scores_of
 from workers.ope.store import Window, propose, read_log
+from workers.policies import evaluate_policy
 
 
 def add_policy(connection, name, kind, explore=0.0, version_no=None):
@@ -186,6 +187,26 @@ def test_model_policy_scores_by_what_came_before_the_request(connection):
     connection.execute("update recsql.model_version set artifact = null")
     with pytest.raises(ModelError, match="gone or was pruned"):
         scores_of(connection, policy, read_log(connection, Window()).requests)
+
+
+def test_model_policy_is_evaluated_by_what_came_after_its_training(connection):
+    write_log(connection, 300, 0.8)
+    item_nos = sorted(row[0] for row in connection.execute("select item_no from recsql.item"))
+    policy = add_policy(connection, "by ease", "model", version_no=add_ease(connection, item_nos))
+    # Trained, as far as anybody knows, when it was registered: long after the log.
+    connection.execute("update recsql.model_version set created_at = %s", (BEGAN + timedelta(days=9),))
+    _, found = evaluate_policy(connection, policy, Window())
+    assert (found.n_requests, found.verdict) == (0, "cannot tell")
+    assert "has learnt from events until" in found.reason
+    _, found = evaluate_policy(connection, policy, Window(from_at=BEGAN))
+    assert (found.n_requests, found.verdict) == (300, "cannot tell")
+    assert "may know what came of older requests" in found.reason
+    trained = BEGAN + timedelta(minutes=100)
+    connection.execute("update recsql.model_version set created_at = %s", (trained,))
+    _, found = evaluate_policy(connection, policy, Window())
+    assert found.n_requests == 200
+    saved = connection.execute("select from_at from recsql.policy_evaluation order by evaluation_no desc limit 1")
+    assert saved.fetchone() == (trained,)
 
 
 def test_policy_value_shows_each_estimate_of_an_evaluation(connection, cli):

@@ -65,6 +65,12 @@ def find_policy(connection: psycopg.Connection[Any], name: str) -> Policy:
     return Policy(**row)
 
 
+def trained_until(connection: psycopg.Connection[Any], policy: Policy) -> datetime | None:
+    """The newest event that a policy's version has learnt from: what came of older requests it may know; else None."""
+    row = connection.execute(QUERIES["trained_until"], {"version": policy.version_no}).fetchone()
+    return row[0] if row else None
+
+
 def explored_by(policy: Policy) -> float:
     """With which probability a policy gives a position to one of those left: to draw uniformly is always to do so."""
     return 1.0 if policy.kind == "uniform" else policy.explore

@@ -31,7 +31,7 @@ def target_of(
     Returns:
         Exact propensities, and what the reward model, cross-fitted by request, predicts.
     """
-    orders = None if scores is None else scores.reshape(-1, *pools.items.shape)
+    orders = scores[None] if scores is not None and scores.ndim == 2 else scores
     model = None
     if has_model:
         read = () if orders is None else (orders.mean(axis=0),)
@@ -81,9 +81,10 @@ def given_above(conditionals: Array) -> Array:
     Returns:
         Shape ``(n_requests, n_positions)``; 0 from where on no order could have shown it.
     """
-    likely = np.full_like(conditionals[:, :, 0], 1 / len(conditionals))
-    found = np.zeros_like(conditionals[0])
-    for k in range(found.shape[1]):
+    n_orders, n_requests, n_positions = conditionals.shape
+    likely = np.full((n_orders, n_requests), 1 / n_orders)
+    found = np.zeros((n_requests, n_positions))
+    for k in range(n_positions):
         together = likely * conditionals[:, :, k]
         found[:, k] = together.sum(axis=0)
         likely = np.divide(together, found[:, k], out=np.zeros_like(together), where=found[:, k] > 0)
