@@ -1,6 +1,7 @@
 """Policies learnt from feedback: their decision processes, losses by hand, and values against exact ones."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -34,9 +35,9 @@ F32 = np.float32
 NAN = math.nan
 
 
-def decisions(rows: list[tuple[int, int, float, int, int, float]]) -> Decisions:
+def decisions(rows: Iterable[tuple[int, int, float, int, int, float]]) -> Decisions:
     """Rows of place, item, reward, next place, next item and propensity."""
-    columns = list(zip(*rows, strict=True)) if rows else [()] * 6
+    columns = list(zip(*rows, strict=True)) or [()] * 6
     places, items, rewards, next_places, next_items, propensities = columns
     whole = [np.array(column, dtype=np.int64) for column in (places, items, next_places, next_items)]
     parts = [np.array(column, dtype=F32) for column in (rewards, propensities)]
@@ -360,7 +361,7 @@ def test_reinforce_finds_what_pays_though_it_was_seldom_tried(is_known: bool) ->
     for cap in (20.0, 1e-9):
         kind = get_model("reinforce")
         config = {"dim": 8, "max_length": 2, "epochs": 60, "learning_rate": 0.02, "warmup_steps": 0, "top_k": 1}
-        model = kind(kind.Config(**config, discount=0.0, cap=cap))
+        model = kind(kind.Config(**{**config, "discount": 0.0, "cap": cap}))
         model.fit(TrainingData(replace(Sequences.from_lists([[1]] * 100), decisions=held), 2))
         found[cap] = model.score(Sequences.from_lists([[1]]), np.array([[0, 1]]))[0]
     assert found[20.0][1] > found[20.0][0]
