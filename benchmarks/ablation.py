@@ -51,6 +51,9 @@ VARIANTS: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
             "w_C 0.1, w_D 1": {"collaborative": 0.1},
             "w_C 1, w_D 1": {"collaborative": 1.0},
             "w_C 1, w_D 0": {"collaborative": 1.0, "deep": 0.0},
+            # There is no feedback, so what was offered and what came of it is derived from what users did.
+            "w_C 0.01, w_D 1, w_S 0.1": {"policy": 0.1, "is_policy_derived": True},
+            "w_C 0.01, w_D 1, w_S 1": {"policy": 1.0, "is_policy_derived": True},
         },
     ),
     "gru4rec": ("gru4rec", {"default": {}, "reads gaps": {"reads": ["gap"]}, "reads ratings": {"reads": ["value"]}}),

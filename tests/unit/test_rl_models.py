@@ -1,6 +1,7 @@
 """Policies learnt from feedback: their decision processes, losses by hand, and values against exact ones."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -27,15 +28,16 @@ from workers.models.q_values import ValueConfig, ValueLoss
 from workers.models.registry import get_model
 from workers.models.reinforce import ReinforceConfig, ReinforceLoss
 from workers.models.sarsa import Sarsa
+from workers.models.sqn import SqnConfig, SqnLoss
 from workers.models.start import fresh_windows
 
 F32 = np.float32
 NAN = math.nan
 
 
-def decisions(rows: list[tuple[int, int, float, int, int, float]]) -> Decisions:
+def decisions(rows: Iterable[tuple[int, int, float, int, int, float]]) -> Decisions:
     """Rows of place, item, reward, next place, next item and propensity."""
-    columns = list(zip(*rows, strict=True)) if rows else [()] * 6
+    columns = list(zip(*rows, strict=True)) or [()] * 6
     places, items, rewards, next_places, next_items, propensities = columns
     whole = [np.array(column, dtype=np.int64) for column in (places, items, next_places, next_items)]
     parts = [np.array(column, dtype=F32) for column in (rewards, propensities)]
@@ -152,7 +154,7 @@ class Lookup(nn.Module):
 
 
 def learner(**options: bool) -> Learner:
-    """Items of width 1 whose inputs are 1, 2 and outputs 1 · s = s: output vectors 0.5, 2."""
+    """Two items of width 1: input vectors 1 and 2, output vectors 0.5 and 2."""
     tables = ItemTables(torch.zeros(2, 0), torch.ones(2, dtype=torch.bool), 1, "id")
     with torch.no_grad():
         tables.input_id.copy_(torch.tensor([[1.0], [2.0]]))
@@ -232,6 +234,28 @@ def test_policy_term_of_the_joint_loss_by_hand() -> None:
     total, _ = loss(learner(), batch_of(unknown), np.random.default_rng(0))
     expected = -math.log(p) + 0.5 * 0.5 * (-math.log(p) + 3 * q * math.log(q))
     assert float(total) == pytest.approx(expected, rel=1e-5)
+
+
+def test_losses_of_shares_add_up() -> None:
+    # Rows of one, two and three interactions for four shares, so that the last has none.
+    held = decisions([(0, 1, 1, -1, -1, 0.25), (3, 0, 3, 4, 1, NAN), (4, 1, 0, -1, -1, 0.5), (7, 0, 2, 8, 0, NAN)])
+    inputs = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0]])
+    targets = np.array([[-1, -1, -1], [0, -1, -1], [1, 0, -1]])
+    whole = Batch(np.arange(3), inputs, targets, np.array([1, 2, 3]), decisions=held)
+    counts, config, sqn = np.array([1, 1]), ValueConfig(n_negatives=5), SqnConfig(n_negatives=5)
+    losses: dict[str, Any] = {
+        "q_learning": ValueLoss(config, counts, QLearning.value_of, 1.0),
+        "cql": CqlLoss(CqlConfig(), counts, QLearning.value_of, 0.0),
+        "reinforce": ReinforceLoss(ReinforceConfig()),
+        "sqn": SqnLoss(sqn, counts, ValueLoss(sqn, counts, QLearning.value_of, 1.0), 0.75),
+        "joint": JointLoss(JointConfig(n_negatives=5), counts, per_decision=0.75),
+    }
+    for loss in losses.values():
+        module = learner(has_head=True, has_target=True)
+        total, weight = loss(module, whole, np.random.default_rng(1))
+        parts = [loss(module, whole.share(rank, 4), np.random.default_rng(1)) for rank in range(4)]
+        assert sum(part[0].item() for part in parts) == pytest.approx(total.item(), rel=1e-5)
+        assert sum(part[1] for part in parts) == pytest.approx(weight)
 
 
 def test_joint_without_decisions_does_not_depend_on_the_weight_of_its_policy() -> None:
@@ -337,7 +361,7 @@ def test_reinforce_finds_what_pays_though_it_was_seldom_tried(is_known: bool) ->
     for cap in (20.0, 1e-9):
         kind = get_model("reinforce")
         config = {"dim": 8, "max_length": 2, "epochs": 60, "learning_rate": 0.02, "warmup_steps": 0, "top_k": 1}
-        model = kind(kind.Config(**config, discount=0.0, cap=cap))
+        model = kind(kind.Config(**{**config, "discount": 0.0, "cap": cap}))
         model.fit(TrainingData(replace(Sequences.from_lists([[1]] * 100), decisions=held), 2))
         found[cap] = model.score(Sequences.from_lists([[1]]), np.array([[0, 1]]))[0]
     assert found[20.0][1] > found[20.0][0]
