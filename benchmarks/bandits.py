@@ -7,7 +7,8 @@ and luck. ε-greedy, LinUCB and Thompson sampling have the same features and the
 explore. ``ucb1`` and ``beta`` (Thompson sampling of each film's share of clicks) know the films by number alone.
 ``.batched``: what is served learns every 100 rounds, Thompson sampling by an ensemble of 32 draws.
 
-ε, α and the constant of ``ucb1`` are those of least regret on other seeds. ``ratio``: regret over that of ε-greedy,
+ε, α, the constant of ``ucb1``, and how far items are drawn towards what their features say (κ), are for each method
+those of least regret on other seeds. ``ratio``: regret over that of ε-greedy,
 with the 95 % interval over seeds, which are drawn in pairs.
 """
 
@@ -31,11 +32,13 @@ from workers.bandits.thompson import Ensemble, Thompson
 logger = logging.getLogger(__name__)
 
 GRIDS = {
-    "epsilon": (0.0, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2),
-    "linucb": (0.1, 0.2, 0.3, 0.5, 0.75, 1.0),
-    "thompson": (0.1, 0.2, 0.3, 0.5, 0.75, 1.0),
-    "ucb1": (0.05, 0.1, 0.2, 0.4),
+    "epsilon": (0.0, 0.01, 0.02, 0.05, 0.1),
+    "linucb": (0.25, 0.5, 1.0, 1.5),
+    "thompson": (0.25, 0.5, 1.0),
+    "ucb1": (0.05, 0.1, 0.2),
 }
+SHRINKAGES = (5.0, 20.0)
+"""κ of the methods that have recsql's posterior, each with each option."""
 BATCH = 100
 N_DRAWS = 32
 TUNED_FROM = 1_000
@@ -142,21 +145,26 @@ class Contextual(Player):
 Maker = Callable[[World, int], Player]
 
 
-def contextual(kind: str, *, alpha: float = 0.0, epsilon: float = 0.0, batch: int = 1) -> Maker:
-    """What makes a bandit of recsql."""
-    config = BanditConfig.model_validate({"bandit": kind, "alpha": alpha})
-    return lambda world, seed: Contextual(world, seed, config, epsilon, batch)
+Options = tuple[float, ...]
+"""Exploration (epsilon, alpha or the constant), and the shrinkage where there is one."""
 
 
-def method(name: str, option: float | None, batch: int = 1) -> Maker:
-    """What makes a method, by its name and its option."""
+def method(name: str, options: Options, batch: int = 1) -> Maker:
+    """What makes a method, by its name and its options."""
     if name == "random":
         return Chance
     if name in ("ucb1", "beta"):
-        return lambda world, seed: Counts(world, seed, option)
-    if name == "epsilon":
-        return contextual("greedy", epsilon=option or 0.0, batch=batch)
-    return contextual(name, alpha=option or 0.0, batch=batch)
+        return lambda world, seed: Counts(world, seed, options[0] if options else None)
+    option, shrinkage = options
+    epsilon, alpha, kind = (option, 0.0, "greedy") if name == "epsilon" else (0.0, option, name)
+    config = BanditConfig.model_validate({"bandit": kind, "alpha": alpha, "shrinkage": shrinkage})
+    return lambda world, seed: Contextual(world, seed, config, epsilon, batch)
+
+
+def grid(name: str) -> list[Options]:
+    """The options of a method that are tried."""
+    shrinkages = [()] if name == "ucb1" else [(shrinkage,) for shrinkage in SHRINKAGES]
+    return [(option, *shrinkage) for option in GRIDS[name] for shrinkage in shrinkages]
 
 
 def play(world: World, makers: dict[str, Maker], n_rounds: int, pool: int, seed: int) -> dict[str, float]:
@@ -175,16 +183,16 @@ def play(world: World, makers: dict[str, Maker], n_rounds: int, pool: int, seed:
     return regret
 
 
-def tune(ratings: Ratings, options: Any) -> dict[str, float]:
-    """The option of least regret of each method, on seeds of its own."""
-    makers = {f"{name} {option}": method(name, option) for name, grid in GRIDS.items() for option in grid}
+def tune(ratings: Ratings, options: Any) -> dict[str, Options]:
+    """The options of least regret of each method, on seeds of its own."""
+    makers = {f"{name} {tried}": method(name, tried) for name in GRIDS for tried in grid(name)}
     total = dict.fromkeys(makers, 0.0)
     for seed in range(TUNED_FROM, TUNED_FROM + options.tuning_seeds):
         for name, regret in play(_world(ratings, options, seed), makers, options.rounds, options.pool, seed).items():
             total[name] += regret / options.tuning_seeds
     for name, regret in total.items():
         logger.info("tuning %s: regret %.1f", name, regret)
-    return {name: min(grid, key=lambda option: total[f"{name} {option}"]) for name, grid in GRIDS.items()}
+    return {name: min(grid(name), key=lambda tried: total[f"{name} {tried}"]) for name in GRIDS}
 
 
 def _world(ratings: Ratings, options: Any, seed: int) -> World:
@@ -199,8 +207,8 @@ def main() -> None:
     parser.add_argument("--films", type=int, default=250, help="films that come")
     parser.add_argument("--users", type=int, default=1_000)
     parser.add_argument("--pool", type=int, default=50, help="films to choose from in a round")
-    parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--tuning-seeds", type=int, default=4)
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--tuning-seeds", type=int, default=3)
     options = parser.parse_args()
     logging.basicConfig(format="%(message)s")
     logger.setLevel(logging.INFO)
@@ -208,7 +216,7 @@ def main() -> None:
     with pipeline_on(options.dataset) as pipeline:
         ratings = read_ratings(pipeline.connection)
     chosen = tune(ratings, options)
-    makers = {name: method(name, chosen.get(name)) for name in ("random", "ucb1", "beta", *GRIDS)}
+    makers = {name: method(name, chosen.get(name, ())) for name in ("random", "ucb1", "beta", *GRIDS)}
     makers |= {f"{name}.batched": method(name, chosen[name], BATCH) for name in ("epsilon", "linucb", "thompson")}
     found: dict[str, list[float]] = {name: [] for name in makers}
     for seed in range(options.seed, options.seed + options.seeds):
@@ -219,9 +227,10 @@ def main() -> None:
     report.publish(_figures(regrets, chosen, options), options.save)
 
 
-def _figures(regrets: dict[str, Array], chosen: dict[str, float], options: Any) -> dict[str, float]:
+def _figures(regrets: dict[str, Array], chosen: dict[str, Options], options: Any) -> dict[str, float]:
     results: dict[str, float] = {"rounds": options.rounds, "films": options.films, "seeds": options.seeds}
-    results |= {f"option.{name}": value for name, value in chosen.items()}
+    for name, (option, *shrinkage) in chosen.items():
+        results |= {f"option.{name}": option} | {f"shrinkage.{name}": value for value in shrinkage}
     rng = np.random.default_rng(options.seed)
     drawn = rng.integers(0, options.seeds, (2000, options.seeds))
     for name, values in regrets.items():
