@@ -126,7 +126,10 @@ def _groups(ratings: Ratings, is_seen: NDArray[np.bool_], rng: np.random.Generat
     means = np.bincount(users, stars, n_users) / np.maximum(np.bincount(users, minlength=n_users), 1)
     matrix = csr_matrix((stars - means[users], (users, films)), (n_users, len(ratings.contents)))
     factors, sizes, _ = svds(matrix, k=N_FACTORS, rng=rng)
-    _, groups = kmeans2(factors * sizes, N_GROUPS, minit="++", rng=rng)
+    factors *= sizes
+    # By what users like, not by how much they rated.
+    factors /= np.maximum(np.linalg.norm(factors, axis=1, keepdims=True), 1e-9)
+    _, groups = kmeans2(factors, N_GROUPS, minit="++", rng=rng)
     return groups.astype(np.int64)
 
 

@@ -1,19 +1,22 @@
 """Bandits on items that nobody knows yet: ``python -m benchmarks.bandits --json``.
 
 In the world of :mod:`benchmarks.bandit_world` films come one after another. Each round a random user is shown
-one film of a pool drawn from those that have come, and clicks on it or not. The regret of a round is the probability
+one film of a pool of those that have come, and clicks on it or not. The regret of a round is the probability
 of a click on the pool's best film less that of the film shown. All methods play the same rounds: the same users, pools
 and luck. ε-greedy, LinUCB and Thompson sampling have the same features and the same posterior, and differ in how they
 explore. ``ucb1`` and ``beta`` (Thompson sampling of each film's share of clicks) know the films by number alone.
 ``.batched``: what is served learns every 100 rounds, Thompson sampling by an ensemble of 32 draws.
 
-ε, α and the constant of ``ucb1`` are those of least regret on other seeds. ``ratio``: regret over that of ε-greedy,
+ε, α, the constant of ``ucb1``, and how far items are drawn towards what their features say (κ), are for each method
+those of least regret on other seeds. ``ratio``: regret over that of ε-greedy,
 with the 95 % interval over seeds, which are drawn in pairs.
 """
 
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
@@ -31,11 +34,13 @@ from workers.bandits.thompson import Ensemble, Thompson
 logger = logging.getLogger(__name__)
 
 GRIDS = {
-    "epsilon": (0.0, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2),
-    "linucb": (0.1, 0.2, 0.3, 0.5, 0.75, 1.0),
-    "thompson": (0.1, 0.2, 0.3, 0.5, 0.75, 1.0),
-    "ucb1": (0.05, 0.1, 0.2, 0.4),
+    "epsilon": (0.0, 0.02, 0.05, 0.1),
+    "linucb": (0.5, 1.0, 1.5),
+    "thompson": (0.25, 0.5, 1.0),
+    "ucb1": (0.05, 0.1, 0.2),
 }
+SHRINKAGES = (1.0, 5.0)
+"""κ of the methods that have recsql's posterior, each with each option."""
 BATCH = 100
 N_DRAWS = 32
 TUNED_FROM = 1_000
@@ -142,53 +147,77 @@ class Contextual(Player):
 Maker = Callable[[World, int], Player]
 
 
-def contextual(kind: str, *, alpha: float = 0.0, epsilon: float = 0.0, batch: int = 1) -> Maker:
-    """What makes a bandit of recsql."""
-    config = BanditConfig.model_validate({"bandit": kind, "alpha": alpha})
-    return lambda world, seed: Contextual(world, seed, config, epsilon, batch)
+Options = tuple[float, ...]
+"""Exploration (epsilon, alpha or the constant), and the shrinkage where there is one."""
 
 
-def method(name: str, option: float | None, batch: int = 1) -> Maker:
-    """What makes a method, by its name and its option."""
+def method(name: str, options: Options, batch: int = 1) -> Maker:
+    """What makes a method, by its name and its options."""
     if name == "random":
         return Chance
     if name in ("ucb1", "beta"):
-        return lambda world, seed: Counts(world, seed, option)
-    if name == "epsilon":
-        return contextual("greedy", epsilon=option or 0.0, batch=batch)
-    return contextual(name, alpha=option or 0.0, batch=batch)
+        return lambda world, seed: Counts(world, seed, options[0] if options else None)
+    option, shrinkage = options
+    epsilon, alpha, kind = (option, 0.0, "greedy") if name == "epsilon" else (0.0, option, name)
+    config = BanditConfig.model_validate({"bandit": kind, "alpha": alpha, "shrinkage": shrinkage})
+    return lambda world, seed: Contextual(world, seed, config, epsilon, batch)
 
 
-def play(world: World, makers: dict[str, Maker], n_rounds: int, pool: int, seed: int) -> dict[str, float]:
-    """The regret of each method after all rounds."""
+def grid(name: str) -> list[Options]:
+    """The options of a method that are tried."""
+    shrinkages = [()] if name == "ucb1" else [(shrinkage,) for shrinkage in SHRINKAGES]
+    return [(option, *shrinkage) for option in GRIDS[name] for shrinkage in shrinkages]
+
+
+Methods = dict[str, tuple[str, Options, int]]
+"""What is played, by its name: the method, its options, and the rounds between updates."""
+
+
+def play(ratings: Ratings, methods: Methods, options: Any, seed: int) -> dict[str, float]:
+    """The regret of each method after all rounds in the world of a seed."""
+    n_components = BanditConfig().content_dims
+    world = make_world(ratings, options.films, options.users, options.rounds, n_components, seed)
     rng = np.random.default_rng(seed)
-    players = {name: make(world, seed) for name, make in makers.items()}
+    players = {name: method(*told)(world, seed) for name, told in methods.items()}
     regret = dict.fromkeys(players, 0.0)
-    for now in range(n_rounds):
+    for now in range(options.rounds):
         user = int(rng.integers(len(world.groups)))
-        films, features = world.pool(user, now, pool, rng)
+        films, features = world.pool(user, now, options.pool, rng)
         chances, luck = world.probabilities[world.groups[user], films], rng.random()
         for name, player in players.items():
             place = player.choose(now, films, features)
             regret[name] += chances.max() - chances[place]
             player.observe(int(films[place]), features[place], float(luck < chances[place]))
+    logger.info("seed %d: %s", seed, ", ".join(f"{name} {value:.0f}" for name, value in regret.items()))
     return regret
 
 
-def tune(ratings: Ratings, options: Any) -> dict[str, float]:
-    """The option of least regret of each method, on seeds of its own."""
-    makers = {f"{name} {option}": method(name, option) for name, grid in GRIDS.items() for option in grid}
-    total = dict.fromkeys(makers, 0.0)
-    for seed in range(TUNED_FROM, TUNED_FROM + options.tuning_seeds):
-        for name, regret in play(_world(ratings, options, seed), makers, options.rounds, options.pool, seed).items():
-            total[name] += regret / options.tuning_seeds
-    for name, regret in total.items():
-        logger.info("tuning %s: regret %.1f", name, regret)
-    return {name: min(grid, key=lambda option: total[f"{name} {option}"]) for name, grid in GRIDS.items()}
+def play_seeds(ratings: Ratings, methods: Methods, options: Any, seeds: range) -> dict[str, Array]:
+    """The regret of each method in each world, shape ``(n_seeds,)``, several at a time."""
+    with ProcessPoolExecutor(options.processes, get_context("fork"), _share, (ratings, methods, options)) as executor:
+        found = list(executor.map(_play_shared, seeds))
+    return {name: np.array([regret[name] for regret in found]) for name in methods}
 
 
-def _world(ratings: Ratings, options: Any, seed: int) -> World:
-    return make_world(ratings, options.films, options.users, options.rounds, BanditConfig().content_dims, seed)
+_shared: list[Any] = []
+
+
+def _share(*given: Any) -> None:
+    _shared[:] = given
+
+
+def _play_shared(seed: int) -> dict[str, float]:
+    ratings, methods, options = _shared
+    return play(ratings, methods, options, seed)
+
+
+def tune(ratings: Ratings, options: Any) -> dict[str, Options]:
+    """The options of least regret of each method, on seeds of its own."""
+    methods = {f"{name} {tried}": (name, tried, 1) for name in GRIDS for tried in grid(name)}
+    regrets = play_seeds(ratings, methods, options, range(TUNED_FROM, TUNED_FROM + options.tuning_seeds))
+    for name, regret in regrets.items():
+        logger.info("tuning %s: regret %.1f", name, regret.mean())
+    return {name: min(grid(name), key=lambda tried: regrets[f"{name} {tried}"].mean()) for name in GRIDS}
 
 
 def main() -> None:
@@ -198,9 +227,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=10_000)
     parser.add_argument("--films", type=int, default=250, help="films that come")
     parser.add_argument("--users", type=int, default=1_000)
-    parser.add_argument("--pool", type=int, default=50, help="films to choose from in a round")
-    parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--tuning-seeds", type=int, default=4)
+    parser.add_argument("--pool", type=int, default=250, help="films to choose from in a round, at most")
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--tuning-seeds", type=int, default=3)
+    parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
     logging.basicConfig(format="%(message)s")
     logger.setLevel(logging.INFO)
@@ -208,20 +238,16 @@ def main() -> None:
     with pipeline_on(options.dataset) as pipeline:
         ratings = read_ratings(pipeline.connection)
     chosen = tune(ratings, options)
-    makers = {name: method(name, chosen.get(name)) for name in ("random", "ucb1", "beta", *GRIDS)}
-    makers |= {f"{name}.batched": method(name, chosen[name], BATCH) for name in ("epsilon", "linucb", "thompson")}
-    found: dict[str, list[float]] = {name: [] for name in makers}
-    for seed in range(options.seed, options.seed + options.seeds):
-        for name, regret in play(_world(ratings, options, seed), makers, options.rounds, options.pool, seed).items():
-            found[name].append(regret)
-        logger.info("seed %d: %s", seed, ", ".join(f"{name} {values[-1]:.0f}" for name, values in found.items()))
-    regrets = {name: np.array(values) for name, values in found.items()}
+    methods = {name: (name, chosen.get(name, ()), 1) for name in ("random", "ucb1", "beta", *GRIDS)}
+    methods |= {f"{name}.batched": (name, chosen[name], BATCH) for name in ("epsilon", "linucb", "thompson")}
+    regrets = play_seeds(ratings, methods, options, range(options.seed, options.seed + options.seeds))
     report.publish(_figures(regrets, chosen, options), options.save)
 
 
-def _figures(regrets: dict[str, Array], chosen: dict[str, float], options: Any) -> dict[str, float]:
+def _figures(regrets: dict[str, Array], chosen: dict[str, Options], options: Any) -> dict[str, float]:
     results: dict[str, float] = {"rounds": options.rounds, "films": options.films, "seeds": options.seeds}
-    results |= {f"option.{name}": value for name, value in chosen.items()}
+    for name, (option, *shrinkage) in chosen.items():
+        results |= {f"option.{name}": option} | {f"shrinkage.{name}": value for value in shrinkage}
     rng = np.random.default_rng(options.seed)
     drawn = rng.integers(0, options.seeds, (2000, options.seeds))
     for name, values in regrets.items():

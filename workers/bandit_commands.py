@@ -39,7 +39,7 @@ def add(
     ridge: Annotated[float | None, typer.Option(help="Prior precision of the weights; by default 1.")] = None,
     shrinkage: Annotated[
         float | None,
-        typer.Option(help="How many impressions of an item weigh as much as what its features say; by default 20."),
+        typer.Option(help="How many impressions of an item weigh as much as what its features say; by default 5."),
     ] = None,
     content_dims: Annotated[
         int | None, typer.Option(help="Principal components of the contents that it reads, 1 to 13; by default 8.")

@@ -48,31 +48,40 @@ begin
         )::vector) * array_fill(sqrt(cardinality(v_projection))::real, array[cardinality(v_projection)])::vector;
     end if;
 
+    -- Materialized, so that what takes time is computed once for each item.
     return query
+    with pool as materialized (
+        select w.place, w.item_no, w.standing, i.created_at, e.embedding - v_center as content
+        from unnest(p_item_nos, p_standings) with ordinality as w (item_no, standing, place)
+        inner join item as i on i.item_no = w.item_no
+        left join item_embedding as e on e.space_no = v_space_no and e.item_no = w.item_no
+    ),
+
+    projected as materialized (
+        select
+            p.*,
+            case
+                when p.content is null then v_nothing
+                else array(
+                    select -(p.content <#> d.direction)
+                    from unnest(v_projection) with ordinality as d (direction, nth)
+                    order by d.nth
+                )::vector
+            end as part
+        from pool as p
+    )
+
     select
-        w.place::integer,
-        w.item_no,
+        p.place::integer,
+        p.item_no,
         array[
-            1, 1, coalesce(w.standing, 0),
-            power(0.5, greatest(extract(epoch from p_at - i.created_at), 0) / 2592000),
-            coalesce(nullif(1 - (c.content <=> v_taste), 'NaN'), 0)
+            1, 1, coalesce(p.standing, 0),
+            power(0.5, greatest(extract(epoch from p_at - p.created_at), 0) / 2592000),
+            coalesce(nullif(1 - (p.content <=> v_taste), 'NaN'), 0)
         ]::vector
         || p.part
         || coalesce(p.part * v_direction, v_nothing)
-    from unnest(p_item_nos, p_standings) with ordinality as w (item_no, standing, place)
-    inner join item as i on i.item_no = w.item_no
-    left join item_embedding as e on e.space_no = v_space_no and e.item_no = w.item_no
-    cross join lateral (select e.embedding - v_center as content) as c
-    cross join lateral (
-        select case
-            when e.item_no is null then v_nothing
-            else array(
-                select -(c.content <#> d.direction)
-                from unnest(v_projection) with ordinality as d (direction, nth)
-                order by d.nth
-            )::vector
-        end as part
-    ) as p;
+    from projected as p;
 end
 $$;
 

@@ -33,21 +33,24 @@ begin
     end if;
 
     return query
+    with pool as materialized (
+        select
+            f.item_no, coalesce(e.value, 0) as value, coalesce(e.variance, v_unseen) as variance,
+            case when e.shift is null then f.features else f.features - e.shift end as features
+        from bandit_feature(p_ranking_policy_no, p_user_no, p_at, p_pool_nos, standing(p_pool_scores)) as f
+        left join bandit_item as e on e.ranking_policy_no = p_ranking_policy_no and e.item_no = f.item_no
+    )
+
     select
-        f.item_no,
-        coalesce(e.value, 0) - (v_theta <#> z.features)
+        p.item_no,
+        p.value - (v_theta <#> p.features)
         + case
             when v_alpha > 0 then v_alpha * sqrt(
-                coalesce(e.variance, v_unseen)
-                + (select sum(power(s.direction <#> z.features, 2)) from unnest(v_spread) as s (direction))
+                p.variance + (select sum(power(s.direction <#> p.features, 2)) from unnest(v_spread) as s (direction))
             )
             else 0
         end
-    from bandit_feature(p_ranking_policy_no, p_user_no, p_at, p_pool_nos, standing(p_pool_scores)) as f
-    left join bandit_item as e on e.ranking_policy_no = p_ranking_policy_no and e.item_no = f.item_no
-    cross join lateral (
-        select case when e.shift is null then f.features else f.features - e.shift end as features
-    ) as z;
+    from pool as p;
 end
 $$;
 

@@ -24,7 +24,7 @@ class BanditConfig(BaseModel):
     """Standard deviations of the expected reward that LinUCB adds, and by which Thompson sampling's draws differ."""
     ridge: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     """Prior precision of the weights, in units of the noise's."""
-    shrinkage: float = Field(default=20.0, gt=0, allow_inf_nan=False)
+    shrinkage: float = Field(default=5.0, gt=0, allow_inf_nan=False)
     """Prior precision of what an item differs by: so many impressions weigh as much as what its features say."""
     content_dims: int = Field(default=8, ge=1, le=MAX_CONTENT_DIMS)
     """Principal components of the contents that are features."""
