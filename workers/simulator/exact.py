@@ -172,9 +172,7 @@ def _chance_of(config: SimulatorConfig, attraction: Array, pattern: tuple[bool, 
     return looking + gone
 
 
-def _merged(
-    parts: list[tuple[State, Array, IntArray]], with_history: bool
-) -> tuple[State, Array, NDArray[np.int64]]:
+def _merged(parts: list[tuple[State, Array, IntArray]], with_history: bool) -> tuple[State, Array, NDArray[np.int64]]:
     """The parts as one, equal states as one with the sum of their masses."""
     mass = np.concatenate([part[1] for part in parts])
     origin = np.concatenate([part[2] for part in parts])
@@ -187,4 +185,4 @@ def _merged(
         return state, mass, origin
     keys = np.round(np.concatenate(columns, axis=1), _DECIMALS)
     _, first, group = np.unique(keys, axis=0, return_index=True, return_inverse=True)
-    return state.take(first), np.bincount(group.ravel(), mass), origin[first]
+    return state.take(first), np.bincount(group.ravel(), mass).astype(np.float64), origin[first]

@@ -13,7 +13,7 @@ from workers.simulator.environment import HISTORY, Environment, State
 from workers.simulator.world import World, simulated_world
 
 
-class SlateEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.int64]]):
+class SlateEnv(gymnasium.Env[dict[str, Any], NDArray[np.int64]]):
     """Choose slates for a user until they have had enough.
 
     An action is one place of the request's candidates for each position. An item that a slate has twice counts where it
@@ -40,21 +40,20 @@ class SlateEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.int64]]):
         size, n_pool = self.config.slate_size, self.config.pool_of(self.world.n_items)
         n_items, n_topics = self.world.topics.shape
         self.action_space = spaces.MultiDiscrete(np.full(size, n_pool))
-        self.observation_space = spaces.Dict(
-            {
-                "items": spaces.MultiDiscrete(np.full(n_pool, n_items)),
-                "topics": spaces.Box(0.0, 1.0, (n_pool, n_topics), np.float32),
-                "appeal": spaces.Box(-np.inf, np.inf, (n_pool,), np.float32),
-                "history": spaces.MultiDiscrete(np.full(HISTORY, n_items + 1)),
-                "clicks": spaces.MultiBinary(size),
-            }
-        )
+        observed: dict[str, spaces.Space[Any]] = {
+            "items": spaces.MultiDiscrete(np.full(n_pool, n_items)),
+            "topics": spaces.Box(0.0, 1.0, (n_pool, n_topics), np.float32),
+            "appeal": spaces.Box(-10.0, 10.0, (n_pool,), np.float32),
+            "history": spaces.MultiDiscrete(np.full(HISTORY, n_items + 1)),
+            "clicks": spaces.MultiBinary(size),
+        }
+        self.observation_space: spaces.Space[dict[str, Any]] = spaces.Dict(observed)
         self._environment: Environment | None = None
         self._state: State | None = None
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Begin a session of a user drawn at random, or of ``options["user"]``, a row of the world.
 
         Raises:
@@ -68,9 +67,7 @@ class SlateEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.int64]]):
         self._state, _ = self._environment.begin_session(self._environment.newcomers(np.array([user])))
         return self._observe(np.zeros(self.config.slate_size, np.bool_)), {"user": user}
 
-    def step(
-        self, action: NDArray[np.int64]
-    ) -> tuple[dict[str, NDArray[Any]], float, bool, bool, dict[str, Any]]:
+    def step(self, action: NDArray[np.int64]) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
         """Show a slate.
 
         Raises:
@@ -89,7 +86,7 @@ class SlateEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.int64]]):
         info = {"items": items[0], "clicks": clicks[0]}
         return self._observe(clicks[0]), float(clicks.sum()), is_terminated, is_truncated, info
 
-    def _observe(self, clicks: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
+    def _observe(self, clicks: NDArray[np.bool_]) -> dict[str, Any]:
         assert self._environment is not None
         assert self._state is not None
         self._pool = self._environment.pools(self._state)[0].astype(np.int64)

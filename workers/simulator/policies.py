@@ -9,7 +9,7 @@ import numpy as np
 from recsql.errors import InputError
 from workers.models.base import FloatArray, IntArray, Model, Sequences
 from workers.simulator.environment import Environment, State
-from workers.simulator.exploration import marginals
+from workers.simulator.exploration import draw, marginals
 from workers.simulator.world import Array
 
 
@@ -75,35 +75,6 @@ class RankingPolicy(ABC):
         ranks, conditionals = draw(pools.shape[1], size, self.explore, uniforms)
         table = marginals(pools.shape[1], size, self.explore)
         return Slates(ordered, scores, ranks, table[ranks, np.arange(size)], conditionals)
-
-
-def draw(n_pool: int, size: int, explore: float, uniforms: Array) -> tuple[IntArray, Array]:
-    """Draw slates from the stated distribution.
-
-    Position k goes with probability ``1 - explore`` to the best candidate that is left, and with ``explore`` to one of
-    the ``n_pool - k + 1`` that are left, all alike.
-
-    Args:
-        n_pool: candidates.
-        size: positions.
-        explore: as of :class:`RankingPolicy`.
-        uniforms: draws, shape ``(n, 2 size)``.
-
-    Returns:
-        Ranks from 0 and conditional propensities, both of shape ``(n, size)``.
-    """
-    n = len(uniforms)
-    is_free = np.ones((n, n_pool), np.bool_)
-    ranks, conditionals, rows = np.empty((n, size), np.int64), np.empty((n, size)), np.arange(n)
-    for position in range(size):
-        n_left = n_pool - position
-        explores = uniforms[:, position] < explore
-        place = np.where(explores, (uniforms[:, size + position] * n_left).astype(np.int64), 0)
-        rank = np.argmax(np.cumsum(is_free, axis=1) == place[:, None] + 1, axis=1)
-        ranks[:, position] = rank
-        conditionals[:, position] = (1.0 - explore) * (place == 0) + explore / n_left
-        is_free[rows, rank] = False
-    return ranks, conditionals
 
 
 class RandomPolicy(RankingPolicy):

@@ -92,11 +92,13 @@ def record(
     kept = _Kept(True)
     earned = _roll(environment, policy, n_sessions, told, kept)
     columns = [np.concatenate(column) for column in zip(*kept.requests, strict=True)]
-    users, sessions, steps = columns[:3]
-    order = np.lexsort((steps, sessions, users))
-    columns = [column[order] for column in columns]
+    order = np.lexsort(columns[2::-1])
+    users, sessions, steps, seconds, pools, scores, ranks, propensities, conditionals, clicks = (
+        column[order] for column in columns
+    )
     organic = [np.concatenate(column) for column in zip(*kept.organic, strict=True)]
-    return earned, Log(*columns[:4], Slates(*columns[4:9]), columns[9], *organic)
+    slates = Slates(pools, scores, ranks, propensities, conditionals)
+    return earned, Log(users, sessions, steps, seconds, slates, clicks, organic[0], organic[1], organic[2])
 
 
 def _roll(environment: Environment, policy: RankingPolicy, n_sessions: int, told: Told, kept: _Kept) -> Earned:
@@ -107,7 +109,7 @@ def _roll(environment: Environment, policy: RankingPolicy, n_sessions: int, told
     done = 0
     for first in range(0, n_users, _USERS_AT_ONCE):
         state = environment.newcomers(np.arange(first, min(first + _USERS_AT_ONCE, n_users)))
-        for session in range(n_sessions):
+        for _ in range(n_sessions):
             state, found = environment.begin_session(state)
             if kept.is_kept:
                 ages = environment.config.request_seconds * np.arange(found.shape[1], 0, -1)
