@@ -16,6 +16,7 @@ from workers.models.validation import ndcg_at_10
 
 N_ITEMS = 20
 SEQUENCE = {"dim": 16, "max_length": 8, "learning_rate": 0.01, "epochs": 40, "patience": 40, "batch_tokens": 256}
+DECISIONS = {"dim": 16, "max_length": 8, "learning_rate": 0.01, "epochs": 12, "batch_tokens": 64}
 SMALL: dict[str, dict[str, Any]] = {
     "als": {"factors": 2, "alpha": 5.0},
     "bpr": {"factors": 4},
@@ -28,6 +29,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "joint": {"dim": 16, "max_length": 8, "learning_rate": 0.01, "epochs": 12, "batch_tokens": 256, "n_negatives": 8},
     "nextitnet": {**SEQUENCE, "kernel_size": 2, "dilations": (1,), "dropout": 0.0},
     "bert4rec": {**SEQUENCE, "masked": 0.4},
+    "q_learning": DECISIONS,
+    "sarsa": DECISIONS,
     "two_tower": {"dim": 16, "hidden": 16, "learning_rate": 0.01, "epochs": 20, "batch_size": 64, "n_negatives": 16},
 }
 

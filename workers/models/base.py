@@ -54,12 +54,17 @@ class Dislikes:
             lengths: how many interactions each has, shape ``(n_pieces,)``.
             origins: the new place of each one's first interaction, ascending, shape ``(n_pieces,)``.
         """
-        first, last = (np.searchsorted(self.places, ends) for ends in (starts, starts + lengths))
-        piece = np.repeat(np.arange(len(starts)), last - first)
-        within = np.arange(len(piece)) - np.repeat(np.cumsum(last - first) - (last - first), last - first)
-        chosen = first[piece] + within
+        chosen, piece = _in_pieces(self.places, starts, lengths)
         places = origins[piece] + self.places[chosen] - starts[piece]
         return Dislikes(places, self.items[chosen], self.weights[chosen])
+
+
+def _in_pieces(places: IntArray, starts: IntArray, lengths: IntArray) -> tuple[IntArray, IntArray]:
+    """Indices of those ascending ``places`` that lie in pieces of the interactions, and the piece of each."""
+    first, last = (np.searchsorted(places, ends) for ends in (starts, starts + lengths))
+    piece = np.repeat(np.arange(len(starts)), last - first)
+    within = np.arange(len(piece)) - np.repeat(np.cumsum(last - first) - (last - first), last - first)
+    return first[piece] + within, piece
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,18 @@ class Decisions:
     next_places: IntArray
     next_items: IntArray
     propensities: FloatArray
+
+    def of_pieces(self, starts: IntArray, lengths: IntArray, origins: IntArray) -> "Decisions":
+        """As :meth:`Dislikes.of_pieces`; a decision whose session goes on outside of its piece is left out."""
+        chosen, piece = _in_pieces(self.places, starts, lengths)
+        after = self.next_places[chosen]
+        is_last = after < 0
+        is_whole = is_last | ((after >= starts[piece]) & (after < starts[piece] + lengths[piece]))
+        moved = (origins - starts)[piece]
+        arrays = {name: array[chosen[is_whole]] for name, array in vars(self).items()}
+        arrays["places"] = arrays["places"] + moved[is_whole]
+        arrays["next_places"] = np.where(is_last, -1, after + moved)[is_whole]
+        return Decisions(**arrays)
 
 
 @dataclass(frozen=True)

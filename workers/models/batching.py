@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from workers.models.base import Dislikes, FloatArray, IntArray, Sequences
+from workers.models.base import Decisions, Dislikes, FloatArray, IntArray, Sequences
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class Batch:
             if not known.
         times: when each input was, in seconds, of the shape of ``inputs``; None if not known.
         dislikes: what was turned down, ``places`` then being indices into the places of ``inputs``; None if not known.
+        decisions: what was offered and what came of it, its places likewise; None if not known or not asked for.
     """
 
     rows: IntArray
@@ -37,27 +38,44 @@ class Batch:
     gaps: IntArray | None = None
     times: IntArray | None = None
     dislikes: Dislikes | None = None
+    decisions: Decisions | None = None
 
     def share(self, rank: int, n_shares: int) -> "Batch":
         """One of ``n_shares`` parts of the rows, which together are all of them; may be empty."""
         if n_shares == 1:
             return self
         part = slice(rank, None, n_shares)
-        parts: dict[str, Any] = {n: a if a is None else a[part] for n, a in vars(self).items() if n != "dislikes"}
-        return Batch(**parts, dislikes=None if self.dislikes is None else self._share_dislikes(rank, n_shares))
+        arrays: dict[str, Any] = {n: a if a is None else a[part] for n, a in vars(self).items() if n not in _FLAT}
+        length = self.inputs.shape[1]
 
-    def _share_dislikes(self, rank: int, n_shares: int) -> Dislikes:
-        assert self.dislikes is not None
-        row, column = np.divmod(self.dislikes.places, self.inputs.shape[1])
-        ours = row % n_shares == rank
-        places = (row[ours] // n_shares) * self.inputs.shape[1] + column[ours]
-        return Dislikes(places, self.dislikes.items[ours], self.dislikes.weights[ours])
+        def ours(places: IntArray) -> IntArray:
+            # Of the rows rank, rank + n_shares, …
+            row, column = np.divmod(places, length)
+            return np.where(places < 0, -1, np.where(row % n_shares == rank, row // n_shares * length + column, -2))
+
+        for name in _FLAT:
+            held = getattr(self, name)
+            if held is not None:
+                moved = {n: ours(a) if n.endswith("places") else a for n, a in vars(held).items()}
+                held = type(held)(**{n: a[moved["places"] >= 0] for n, a in moved.items()})
+            arrays[name] = held
+        return Batch(**arrays)
+
+
+# What a batch has as flat arrays with places, not as a row of each sequence.
+_FLAT = ("dislikes", "decisions")
 
 
 def training_batches(
-    sequences: Sequences, max_length: int, batch_tokens: int, rng: np.random.Generator, horizon: int = 1
+    sequences: Sequences,
+    max_length: int,
+    batch_tokens: int,
+    rng: np.random.Generator,
+    horizon: int = 1,
+    *,
+    with_decisions: bool = False,
 ) -> Iterator[Batch]:
-    """Every place of every user once, in random order.
+    """Every place of every user that something followed once, in random order.
 
     A history longer than ``max_length`` transitions is cut into windows, elsewhere at each call.
 
@@ -67,11 +85,12 @@ def training_batches(
         batch_tokens: most places in a batch, padding included (a single window may have more).
         rng: decides the cuts, the order, and the targets.
         horizon: a place's target is drawn from so many interactions that follow it in its window, the next one if 1.
+        with_decisions: whether batches carry decisions; then a user's last interaction is a place, too, without target.
 
     Yields:
         Batches with ``targets``.
     """
-    users, starts, stops = _windows(sequences, max_length, rng)
+    users, starts, stops = _windows(sequences, max_length, rng, n_left=0 if with_decisions else 1)
     lengths = stops - starts
     # Windows of about the same length share a batch; the jitter keeps the same ones from always meeting.
     order = np.argsort(-(lengths + rng.uniform(0, 8, len(lengths))), kind="stable")
@@ -79,7 +98,12 @@ def training_batches(
     for at in rng.permutation(len(groups)):
         group = groups[at]
         batch = _pad(sequences, users[group], starts[group], lengths[group])
-        yield _with_targets(batch, sequences, starts[group], rng, horizon)
+        batch = _with_targets(batch, sequences, starts[group], rng, horizon)
+        if with_decisions and sequences.decisions is not None:
+            origins = np.arange(len(group)) * batch.inputs.shape[1]
+            decisions = sequences.decisions.of_pieces(starts[group], lengths[group], origins)
+            batch = replace(batch, decisions=decisions)
+        yield batch
 
 
 def history_batches(histories: Sequences, max_length: int, batch_tokens: int) -> Iterator[Batch]:
@@ -124,9 +148,11 @@ class NegativeSampler:
         return self._items[drawn], self._log_expected[drawn]
 
 
-def _windows(sequences: Sequences, max_length: int, rng: np.random.Generator) -> tuple[IntArray, IntArray, IntArray]:
-    """User, first and last input (exclusive) of each window; the target is one further."""
-    transitions = np.maximum(np.diff(sequences.offsets) - 1, 0)
+def _windows(
+    sequences: Sequences, max_length: int, rng: np.random.Generator, n_left: int
+) -> tuple[IntArray, IntArray, IntArray]:
+    """User, first and last input (exclusive) of each window; the last ``n_left`` of a user are in none."""
+    transitions = np.maximum(np.diff(sequences.offsets) - n_left, 0)
     # The first window of a long history is of random length, all others full.
     first = np.where(transitions > max_length, rng.integers(1, max_length + 1, len(transitions)), max_length)
     n_windows = np.where(transitions > 0, 1 + np.maximum(-(-(transitions - first) // max_length), 0), 0)
@@ -169,8 +195,10 @@ def _with_targets(
     places = np.arange(batch.inputs.shape[1])
     inside = places < batch.lengths[:, None]
     steps = 1 if horizon == 1 else 1 + rng.integers(0, horizon, batch.inputs.shape)
-    # A window's last target is the interaction behind it.
-    after = np.where(inside, starts[:, None] + np.minimum(places + steps, batch.lengths[:, None]), 0)
+    # A window's last target is the interaction behind it, if the user has one.
+    after = starts[:, None] + np.minimum(places + steps, batch.lengths[:, None])
+    inside = inside & (after < sequences.offsets[batch.rows + 1][:, None])
+    after = np.where(inside, after, 0)
     return replace(
         batch,
         targets=np.where(inside, sequences.items[after], -1),

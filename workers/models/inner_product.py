@@ -90,6 +90,18 @@ class InnerProductModel(Model):
             trends: what was in demand when, if the configuration asks for it.
         """
 
+    def prepared(self, sequences: Sequences, n_items: int) -> Sequences:
+        """What training reads of what users did, before pieces are cut out of it; all of it as it is."""
+        return sequences
+
+    def counts_of(self, sequences: Sequences, n_items: int) -> IntArray:
+        """How often training sees each item, shape ``(n_items,)``; those that it never does have no id."""
+        return np.bincount(sequences.items, minlength=n_items)
+
+    def new_module(self, network: nn.Module, tables: ItemTables) -> Trained:
+        """All that is learnt."""
+        return Trained(network, tables)
+
     @property
     @abstractmethod
     def reach(self) -> int:
@@ -123,14 +135,14 @@ class InnerProductModel(Model):
 
     def _train(self, data: TrainingData, options: TrainingOptions) -> dict[str, float]:
         config, targets = cast(InnerProductConfig, self.config), data.targets
-        sequences = known_histories(data.sequences, data.n_items)
-        counts = np.bincount(sequences.items, minlength=data.n_items)
+        sequences = self.prepared(known_histories(data.sequences, data.n_items), data.n_items)
+        counts = self.counts_of(sequences, data.n_items)
         trends = Trends.of(sequences, data.n_items, config.trend) if config.trend else None
         if trends is not None:
             self._trend = trends.newest()
         content = clean_content(data)
         tables = ItemTables(torch.from_numpy(content), torch.from_numpy(counts > 0), config.dim, config.items)
-        trained = Trained(self.new_network(), tables)
+        trained = self.new_module(self.new_network(), tables)
         arrays = {**sequences.arrays(), "content": content, **data.named_targets()}
         learnt = sequences
         if options.start is not None:

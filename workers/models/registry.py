@@ -31,6 +31,8 @@ MODELS: dict[str, str] = {
     "joint": "workers.models.joint:Joint",
     "neumf": "workers.models.neumf:NeuMf",
     "nextitnet": "workers.models.nextitnet:NextItNet",
+    "q_learning": "workers.models.q_learning:QLearning",
+    "sarsa": "workers.models.sarsa:Sarsa",
     "slit": "workers.models.slit:Slit",
     "transformer": "workers.models.transformer:Transformer",
     "two_tower": "workers.models.two_tower:TwoTower",

@@ -90,7 +90,7 @@ class SequenceLoss:
         targets = torch.from_numpy(batch.targets).to(device)
         is_place = targets >= 0
         states = trained.network(Events.of(batch, device), inputs)
-        turned_down = self.of_dislikes(states, outputs, batch)
+        beside = self.of_dislikes(states, outputs, batch) + self.of_decisions(trained, states, outputs, batch)
         states = states[is_place]
         weights = torch.ones(len(states), device=device)
         if batch.weights is not None:
@@ -99,7 +99,7 @@ class SequenceLoss:
         if self.trends is not None and batch.times is not None:
             prior = self.trends.prior(batch.times[batch.targets >= 0], device)
         loss = self.of_places(states, outputs, targets[is_place], weights, trained.tables.is_seen, drawn, prior)
-        return loss + turned_down, float(weights.sum())
+        return loss + beside, float(weights.sum())
 
     def of_places(
         self,
@@ -143,6 +143,17 @@ class SequenceLoss:
         scores = (states.flatten(0, 1)[places] * outputs[items]).sum(1)
         return self.config.dislikes * (functional.softplus(scores) * weights).sum()
 
+    def of_decisions(self, trained: Trained, states: Tensor, outputs: Tensor, batch: Batch) -> Tensor:
+        """The loss of what was decided, at the states in which it was: none, where a subclass does not say otherwise.
+
+        Args:
+            trained: network and item tables.
+            states: shape ``(n_rows, length, dim)``.
+            outputs: output vectors, shape ``(n_items, dim)``.
+            batch: the batch of these states.
+        """
+        return torch.zeros((), device=states.device)
+
 
 class SequenceModel(InnerProductModel):
     """A model whose network makes user vectors out of sequences of item vectors, served by inner product.
@@ -178,7 +189,13 @@ class SequenceModel(InnerProductModel):
         weighted = replace(sequences, weights=sequences.weights if c.is_weighted else None)
         if c.value_weight:
             weighted = replace(weighted, weights=weighted.weight_of_each(c.value_weight))
-        return training_batches(weighted, c.max_length, c.batch_tokens, rng, c.horizon)
+        return training_batches(
+            weighted, c.max_length, c.batch_tokens, rng, c.horizon, with_decisions=self.reads_decisions(sequences)
+        )
+
+    def reads_decisions(self, sequences: Sequences) -> bool:
+        """Whether training reads what was decided."""
+        return False
 
     def last_states(self, batch: Batch, inputs: Tensor) -> Tensor:
         """What the network says after the newest item of each row, shape ``(n_rows, dim)``."""

@@ -61,5 +61,7 @@ def fresh_windows(
     ends = np.concatenate([ends, drawn + 1])
     offsets = np.concatenate([[0], np.cumsum(ends - begins)])
     places = np.arange(offsets[-1]) - np.repeat(offsets[:-1] - begins, ends - begins)
-    dislikes = sequences.dislikes and sequences.dislikes.of_pieces(begins, ends - begins, offsets[:-1])
-    return replace(sequences.pick(places, offsets), dislikes=dislikes)
+    pieces = begins, ends - begins, offsets[:-1]
+    dislikes = sequences.dislikes and sequences.dislikes.of_pieces(*pieces)
+    decisions = sequences.decisions and sequences.decisions.of_pieces(*pieces)
+    return replace(sequences.pick(places, offsets), dislikes=dislikes, decisions=decisions)

@@ -211,8 +211,9 @@ class State:
         if world_size() > 1:
             distributed.all_reduce(sums)
             for parameter in self.module.parameters():
-                parameter.grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-                distributed.all_reduce(parameter.grad)
+                if parameter.requires_grad:
+                    parameter.grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+                    distributed.all_reduce(parameter.grad)
         whole = float(sums[1])
         for parameter in self.module.parameters():
             if parameter.grad is not None:
@@ -258,7 +259,8 @@ class State:
 
 
 def _new_optimizer(module: nn.Module, config: TrainingConfig) -> torch.optim.AdamW:
-    matrices = [weight for weight in module.parameters() if weight.dim() > 1]
-    vectors = [weight for weight in module.parameters() if weight.dim() <= 1]
+    learnt = [weight for weight in module.parameters() if weight.requires_grad]
+    matrices = [weight for weight in learnt if weight.dim() > 1]
+    vectors = [weight for weight in learnt if weight.dim() <= 1]
     groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98), fused=True)
