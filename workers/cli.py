@@ -11,6 +11,7 @@ from recsql.cli.output import console
 from recsql.errors import RecsqlError
 from workers import commands, model_commands, source_commands, space_commands
 from workers.demo import demo
+from workers.simulate_commands import simulate
 
 INTERRUPTED = 130
 """Exit code that Typer gives to Ctrl-C."""
@@ -37,6 +38,7 @@ for panel, members in {
         commands.worker,
         commands.defer,
     ),
+    "Feedback": (simulate,),
     "Results": (results.recommend, commands.search, results.status, results.audit, results.rollback, results.prune),
     "Start here": (demo,),
 }.items():

@@ -1,6 +1,7 @@
 """What a model may learn from a log."""
 
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 
@@ -8,17 +9,24 @@ from recsql.errors import InputError
 from workers.models.base import Decisions, IntArray, Sequences, TrainingData
 from workers.simulator.rollout import Log
 
+Chain = Literal["impression", "request"]
 
-def training_data(log: Log, n_users: int, n_items: int, max_steps: int = 1000) -> TrainingData:
+
+def training_data(
+    log: Log, n_users: int, n_items: int, chain: Chain = "impression", max_steps: int = 1000
+) -> TrainingData:
     """Histories of what users consumed, and the decisions that were taken in between.
 
-    An impression is a decision: the item is the action, a click on it the reward, and the next impression of the
-    session the next decision. Those of a request for which nothing was consumed yet have no state and are left out.
+    An impression is a decision: the item is the action, a click on it the reward. Those of a request for which nothing
+    was consumed yet have no state and are left out.
 
     Args:
         log: of any policy.
         n_users: rows of users.
         n_items: rows of items.
+        chain: what comes next: ``impression``, the next position of the slate and then the next request, as
+            ``recsql.transition`` has it; or ``request``, the same position of the next request, so that each item is
+            credited with the state that its slate led to (the decomposition of Ie et al., SlateQ, IJCAI 2019).
         max_steps: a session of more decisions is none and left out, as ``recsql.decision_process`` has it.
 
     Raises:
@@ -35,7 +43,7 @@ def training_data(log: Log, n_users: int, n_items: int, max_steps: int = 1000) -
     offsets = np.concatenate([[0], np.cumsum(np.bincount(users, minlength=n_users))])
     times = seconds[order] + within[order]
     sequences = Sequences(rows[order], offsets, times=times)
-    decisions = _decisions(log, items, _places(log, sequences), size, max_steps)
+    decisions = _decisions(log, items, _places(log, sequences), size, chain, max_steps)
     return TrainingData(replace(sequences, decisions=decisions), n_items)
 
 
@@ -50,7 +58,7 @@ def _places(log: Log, sequences: Sequences) -> IntArray:
     return np.where(places >= sequences.offsets[log.users], places, -1)
 
 
-def _decisions(log: Log, items: IntArray, places: IntArray, size: int, max_steps: int) -> Decisions:
+def _decisions(log: Log, items: IntArray, places: IntArray, size: int, chain: Chain, max_steps: int) -> Decisions:
     session = np.cumsum(np.diff(log.users, prepend=-1).astype(bool) | np.diff(log.sessions, prepend=-1).astype(bool))
     length = np.bincount(session)[session] * size
     if log.n_requests and (length > max_steps).all():
@@ -62,12 +70,14 @@ def _decisions(log: Log, items: IntArray, places: IntArray, size: int, max_steps
     flat_session = np.repeat(session, size)[is_usable]
     flat_places = np.repeat(places, size)[is_usable]
     flat_items = items.ravel()[is_usable]
-    goes_on = np.append(flat_session[1:] == flat_session[:-1], False) if len(flat_session) else np.zeros(0, bool)
+    ahead = 1 if chain == "impression" else size
+    goes_on = np.zeros(len(flat_session), np.bool_)
+    goes_on[:-ahead] = flat_session[ahead:] == flat_session[:-ahead]
     return Decisions(
         flat_places,
         flat_items,
         log.clicks.ravel()[is_usable].astype(np.float32),
-        np.where(goes_on, np.roll(flat_places, -1), -1),
-        np.where(goes_on, np.roll(flat_items, -1), -1),
+        np.where(goes_on, np.roll(flat_places, -ahead), -1),
+        np.where(goes_on, np.roll(flat_items, -ahead), -1),
         log.slates.propensities.ravel()[is_usable].astype(np.float32),
     )
