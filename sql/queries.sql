@@ -190,6 +190,13 @@ from (
 where d.step is null and d.weight < 0 and d.n_before > 0
 order by d.user_no, d.n_before, d.item_no;
 
+-- run_decisions --
+-- What was offered to users and what came of it, with how many interactions came before; nothing where nothing was logged.
+select t.user_no, t.item_no, t.reward, t.n_before, t.next_n_before, t.next_item_no, t.propensity
+from recsql.transition(%(run_no)s::integer) as t
+where exists (select from recsql.impression) and t.n_before > 0
+order by t.user_no, t.session_no, t.step;
+
 -- content_vectors --
 -- Content vectors of all items, as a run may know them.
 select e.item_no, e.embedding
@@ -788,8 +795,8 @@ order by metric, segment, value desc;
 
 -- api_recommend --
 -- Recommendations, with titles for people.
-select r.rank, r.item_id, i.title, r.score, r.reason
-from recsql_api.recommend(%(user_id)s, %(n)s::integer, %(domain)s) as r
+select r.rank, r.item_id, i.title, r.score, r.reason, r.request_id::text as request_id
+from recsql_api.recommend(%(user_id)s, %(n)s::integer, %(domain)s, p_explore => %(explore)s, p_log => %(log)s) as r
 inner join recsql.item as i on i.item_id = r.item_id
 order by r.rank;
 

@@ -32,7 +32,10 @@ def demo(
         refresh = Pipeline(connection, bar=bar).refresh()
     seconds = time.monotonic() - began
     users = [row["user_id"] for row in rows("example_users")] + ["somebody-new"]
-    shown = {user: rows("api_recommend", user_id=user, n=5, domain=None) for user in users}
+    asked: dict[str, Any] = {"n": 5, "domain": None, "explore": None, "log": False}
+    answers = {user: rows("api_recommend", user_id=user, **asked) for user in users}
+    # Nothing was logged under these ids.
+    shown = {user: [{k: v for k, v in row.items() if k != "request_id"} for row in answers[user]] for user in users}
     quality = rows("quality", run_no=refresh.test_run_no)
     if as_json:
         emit({**vars(refresh), "recommendations": shown, "quality": quality, "total_seconds": seconds}, True)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from recsql.queries import QUERIES
 from workers.binary import read_arrays, read_keyed_vectors
-from workers.models.base import Dislikes, FloatArray, IntArray, Sequences
+from workers.models.base import Decisions, Dislikes, FloatArray, IntArray, Sequences
 
 _LOOKED_UP = 2
 """Up to so many numbers from the first key to the last for each that is wanted, keys are looked up in an array of all
@@ -76,7 +76,9 @@ def read_run(connection: psycopg.Connection[Any], run_no: int) -> RunData:
     turned_down = connection.execute(QUERIES["run_dislikes"], parameters).fetchall()
     columns["items"] = rows_of(item_nos, columns["items"])
     dislikes = _dislikes(turned_down, item_nos, user_nos, offsets)
-    data = RunData(item_nos, user_nos, Sequences(**columns, offsets=offsets, dislikes=dislikes))
+    decided = connection.execute(QUERIES["run_decisions"], parameters).fetchall()
+    decisions = _decisions(decided, item_nos, user_nos, offsets)
+    data = RunData(item_nos, user_nos, Sequences(**columns, offsets=offsets, dislikes=dislikes, decisions=decisions))
 
     described, vectors = read_keyed_vectors(connection, QUERIES["content_vectors"], parameters)
     rows = rows_of(item_nos, described)
@@ -123,6 +125,32 @@ def _dislikes(rows: list[Any], item_nos: IntArray, user_nos: IntArray, offsets: 
     places = offsets[np.searchsorted(user_nos, users)] + n_before - 1
     weights = np.array([row[2] for row in rows], dtype=np.float32)
     return Dislikes(places, np.searchsorted(item_nos, items), weights)
+
+
+def _decisions(rows: list[Any], item_nos: IntArray, user_nos: IntArray, offsets: IntArray) -> Decisions | None:
+    """What was offered to users and came of it, without items that the catalogue does not have; None without any."""
+    if not rows:
+        return None
+    users, offered, _, n_before, next_n_before, next_offered, _ = np.array(rows, dtype=np.float64).T
+    items, next_items = rows_of(item_nos, _integers(offered)), rows_of(item_nos, _integers(next_offered))
+    is_last = np.isnan(next_n_before)
+    is_known = (items >= 0) & (is_last | (next_items >= 0))
+    starts = offsets[np.searchsorted(user_nos, _integers(users))]
+    next_places = np.where(is_last, -1, starts + _integers(next_n_before) - 1)
+    rewards, propensities = (np.array([row[column] for row in rows], dtype=np.float32) for column in (2, 6))
+    return Decisions(
+        places=(starts + _integers(n_before) - 1)[is_known],
+        items=items[is_known],
+        rewards=rewards[is_known],
+        next_places=next_places[is_known],
+        next_items=next_items[is_known],
+        propensities=propensities[is_known],
+    )
+
+
+def _integers(values: NDArray[np.float64]) -> IntArray:
+    """Whole numbers, -1 in place of NaN."""
+    return np.nan_to_num(values, nan=-1).astype(np.int64)
 
 
 def _column(rows: list[Any]) -> NDArray[np.int64]:

@@ -9,6 +9,8 @@ drop table recsql.reward;
 drop index recsql.event_request_idx;
 drop table recsql.request;
 drop index recsql.impression_at_idx;
-alter table recsql.impression drop column conditional;
+alter table recsql.impression
+drop column conditional,
+alter column propensity type real;
 comment on table recsql.impression is
 'One row per item shown: request, position from 1, and the probability with which the policy showed it there.';

@@ -1,6 +1,8 @@
 -- What was shown and what came of it: requests with their pools, rewards as rows, ranking policies, and what they would do.
 
-alter table recsql.impression add column conditional real check (conditional > 0 and conditional <= 1);
+alter table recsql.impression
+alter column propensity type double precision,
+add column conditional double precision check (conditional > 0 and conditional <= 1);
 comment on table recsql.impression is
 'One row per item shown: request, position from 1. propensity: the probability with which the policy shows the item at this '
 'position; conditional: the same, given what it showed above. Null where it is not known.';
@@ -12,7 +14,7 @@ create table recsql.request (
     slot text not null,
     run_no integer,
     policy text not null,
-    explore real not null check (explore between 0 and 1),
+    explore double precision not null check (explore between 0 and 1),
     domain text,
     pool_nos integer [] not null,
     pool_scores real [] not null,
@@ -69,7 +71,7 @@ create table recsql.ranking_policy (
     policy text not null unique,
     kind text not null check (kind in ('fused', 'uniform', 'model', 'bandit')),
     version_no integer references recsql.model_version on delete set null,
-    explore real not null default 0 check (explore between 0 and 1),
+    explore double precision not null default 0 check (explore between 0 and 1),
     config jsonb not null default '{}' check (jsonb_typeof(config) = 'object'),
     created_at timestamptz not null default now()
 );

@@ -11,10 +11,20 @@ def recommend(
     user_id: Annotated[str, typer.Argument(help="The application's id of the user; an unknown one is welcome.")],
     n: Annotated[int, typer.Option("-n", help="How many.")] = 10,
     domain: Annotated[str | None, typer.Option(help="Only items of this domain.")] = None,
+    explore: Annotated[
+        float | None, typer.Option(help="From 0 to 1: the share of places that are explored; logs the request.")
+    ] = None,
+    log: Annotated[bool, typer.Option("--log", help="Log the request, its pool and what it shows.")] = False,
     as_json: Json = False,
 ) -> None:
     """Recommend items to a user, as recsql_api.recommend does."""
-    emit(rows("api_recommend", user_id=user_id, n=n, domain=domain), as_json)
+    found = rows("api_recommend", user_id=user_id, n=n, domain=domain, explore=explore, log=log)
+    if as_json:
+        emit(found, True)
+        return
+    emit([{name: value for name, value in row.items() if name != "request_id"} for row in found], False)
+    if found and (log or explore):
+        emit({}, False, f"Logged as request {found[0]['request_id']}: record what comes of it under this id.")
 
 
 def status(as_json: Json = False) -> None:

@@ -55,5 +55,5 @@ comment on function recsql_api.record_event(text, text, text, real, timestamptz,
 'Records what a user did; the next recommend() takes it into account. p_user_id: an unknown user is added; p_item_id: of an '
 'item that is there; p_kind: one of recsql.event_kind, as view, click, like, rating, purchase; p_value: within the range of '
 'the kind (stars, seconds, price), null where the kind needs none; p_at: from 1970 to tomorrow; p_request_id: of the '
-'recommend() that showed the item. Returns false where exactly this event was there already. Errors: RS001 unknown item, '
+'recommend() that showed the item, for the event to be an outcome of it (outcome_rejected says where it is none, and why). Returns false where exactly this event was there already. Errors: RS001 unknown item, '
 'RS002 unknown kind or value, time or id out of range.';

@@ -23,6 +23,10 @@ begin
     if exists (select from unnest(p_propensities) as p (value) where (p.value > 0 and p.value <= 1) is not true) then
         raise exception 'a propensity is not in (0, 1]' using errcode = 'RS002', hint = 'It is a probability, above zero.';
     end if;
+    if cardinality(p_item_ids) <> (select count(distinct s.item_id) from unnest(p_item_ids) as s (item_id)) then
+        raise exception 'an item is there twice'
+            using errcode = 'RS002', hint = 'A request shows an item once, or no outcome could be told to be of one position.';
+    end if;
     select s.item_id into v_unknown
     from unnest(p_item_ids) as s (item_id)
     where not exists (select from item as i where i.item_id = s.item_id)
@@ -47,6 +51,7 @@ $$;
 comment on function recsql_api.record_impressions(uuid, text, text [], real [], text) is
 'Records which items were shown to a user, in the order of their positions from 1. p_request_id: from recommend(); p_user_id: '
 'an unknown user is added; p_item_ids: in the order shown; p_propensities: probability of each item at its position, in (0, '
-'1], null where it is not known; p_policy: name of what chose them. The run noted is the one that slot default serves. '
+'1], null where it is not known, and then no off-policy estimate can use them; p_policy: name of what chose them. What recommend() logged '
+'itself need not be recorded again. The run noted is the one that slot default serves. '
 'Repeating it changes nothing. Returns the number of rows written. Errors: RS001 unknown item, RS002 arguments that do not '
 'fit.';

@@ -30,6 +30,9 @@ SMALL: dict[str, dict[str, Any]] = {
     "nextitnet": {**SEQUENCE, "kernel_size": 2, "dilations": (1,), "dropout": 0.0},
     "bert4rec": {**SEQUENCE, "masked": 0.4},
     "q_learning": DECISIONS,
+    "cql": DECISIONS,
+    "sqn": DECISIONS,
+    "reinforce": DECISIONS,
     "sarsa": DECISIONS,
     "two_tower": {"dim": 16, "hidden": 16, "learning_rate": 0.01, "epochs": 20, "batch_size": 64, "n_negatives": 16},
 }

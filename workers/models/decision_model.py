@@ -1,20 +1,15 @@
 """What policies learnt from feedback share: a decision process over sequences, and the network that makes states."""
 
-from copy import deepcopy
 from dataclasses import replace
 from typing import ClassVar, Literal, Self, cast
 
-import numpy as np
-import torch
 from pydantic import Field, model_validator
-from torch import Tensor, nn
+from torch import nn
 
 from workers.models.attention import CausalNetwork
-from workers.models.base import Decisions, IntArray, Sequences
-from workers.models.decisions import check_decisions, derived_decisions
+from workers.models.base import IntArray, Sequences
+from workers.models.decisions import check_decisions, counts_with_offers, derived_decisions
 from workers.models.gru4rec import RecurrentNetwork
-from workers.models.inner_product import Trained
-from workers.models.item_tables import ItemTables
 from workers.models.search import Choice, Range, Search
 from workers.models.sequence import SequenceConfig, SequenceModel
 
@@ -50,46 +45,6 @@ class DecisionConfig(SequenceConfig):
                 "trend, horizon, dislikes and loss are of models that say what comes next; leave them at their defaults"
             )
         return self
-
-
-class Learner(Trained):
-    """Network and item tables, where asked for with a second table of output vectors and a copy that follows slowly.
-
-    Args:
-        network: makes states.
-        tables: of the items.
-        has_head: whether there is a second table, ``head``, shape ``(n_items, dim)``.
-        has_target: whether there is a copy, ``target``, from which values of later states are read.
-    """
-
-    def __init__(
-        self, network: nn.Module, tables: ItemTables, *, has_head: bool = False, has_target: bool = False
-    ) -> None:
-        super().__init__(network, tables)
-        shape = len(tables.is_seen), tables.projection.shape[1]
-        self.head = nn.Parameter(torch.randn(shape) * 0.02) if has_head else None
-        self.target: Learner | None = None
-        self.n_followed: Tensor
-        self.register_buffer("n_followed", torch.zeros((), dtype=torch.int64))
-        if has_target:
-            self.target = deepcopy(self).requires_grad_(False)
-
-    def train(self, mode: bool = True) -> Self:
-        """As of any module; the copy is never one in training, so its values have no dropout."""
-        super().train(mode)
-        if self.target is not None:
-            self.target.eval()
-        return self
-
-    @torch.no_grad()
-    def follow(self, rate: float) -> None:
-        """Move the copy a share of the way to what has been learnt since; the whole way the first time."""
-        if self.target is None:
-            return
-        learnt = [weight for name, weight in self.named_parameters() if not name.startswith("target.")]
-        for copied, weight in zip(self.target.parameters(), learnt, strict=True):
-            copied.lerp_(weight, rate if self.n_followed else 1.0)
-        self.n_followed += 1
 
 
 class DecisionModel(SequenceModel):
@@ -142,15 +97,8 @@ class DecisionModel(SequenceModel):
     def counts_of(self, sequences: Sequences, n_items: int) -> IntArray:
         """How often users had each item or were offered it, shape ``(n_items,)``."""
         counts = super().counts_of(sequences, n_items)
-        if self.is_derived or sequences.decisions is None:
-            return counts
-        return counts + np.bincount(sequences.decisions.items, minlength=n_items)
+        return counts_with_offers(counts, None if self.is_derived else sequences.decisions)
 
     def reads_decisions(self, sequences: Sequences) -> bool:
         """It does."""
         return True
-
-
-def on_device(decisions: Decisions, device: torch.device) -> dict[str, Tensor]:
-    """Decisions as tensors by name."""
-    return {name: torch.from_numpy(array).to(device) for name, array in vars(decisions).items()}

@@ -58,6 +58,18 @@ def derived_decisions(sequences: Sequences, session_gap: float, value_weight: fl
     )
 
 
+def counts_with_offers(counts: IntArray, decisions: Decisions | None) -> IntArray:
+    """How often each item occurs or was offered, of the shape of ``counts``: what was offered only has a value, too."""
+    return counts if decisions is None else counts + np.bincount(decisions.items, minlength=len(counts))
+
+
+def places_per_decision(sequences: Sequences) -> float:
+    """Interactions that followed another one, for each decision; 0 where there are no decisions."""
+    n_places = int(np.maximum(np.diff(sequences.offsets) - 1, 0).sum())
+    n_decisions = 0 if sequences.decisions is None else len(sequences.decisions.places)
+    return n_places / n_decisions if n_decisions else 0.0
+
+
 def returns_of(decisions: Decisions, discount: float) -> FloatArray:
     """``R_t = r_t + γ R_{t+1}``, the discounted rewards of the rest of the session, shape ``(n,)``."""
     total = decisions.rewards.astype(np.float64)

@@ -2,7 +2,8 @@
 
 from torch import Tensor
 
-from workers.models.q_values import ValueModel, Values
+from workers.models.learner import Values
+from workers.models.q_values import ValueModel
 
 
 class QLearning(ValueModel):

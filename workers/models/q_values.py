@@ -2,10 +2,8 @@
 
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
-import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
@@ -13,15 +11,18 @@ from torch.nn import functional
 
 from workers.models.base import IntArray, Sequences
 from workers.models.batching import Batch, NegativeSampler
-from workers.models.decision_model import DecisionConfig, DecisionModel, Learner, on_device
+from workers.models.decision_model import DecisionConfig, DecisionModel
 from workers.models.events import Events
 from workers.models.item_tables import ItemTables
+from workers.models.learner import DecisionLoss, Learner, Values
 from workers.models.search import Range, Search
 from workers.models.trends import Trends
 
-# Values that are worked on at once: what a processor's cache holds, as in the full softmax.
-_CHUNK_VALUES = 1 << 20
 _LOGGED_SHARE = 0.1
+
+ValueOf = Callable[[Values, Values, Tensor, Tensor, Tensor], Tensor]
+"""What states are worth: of the values that are learnt, those of the copy, places, shape ``(n,)``, the items that were
+chosen there, and whether training sees each item, shape ``(n_items,)``."""
 
 
 class ValueConfig(DecisionConfig):
@@ -39,115 +40,58 @@ class ValueConfig(DecisionConfig):
     """Items that a step draws for it, all alike, and shares among its decisions."""
 
 
-@dataclass(frozen=True)
-class Values:
-    """Action values of the states of a batch, ``Q(s, a) = states[s] · outputs[a]``.
-
-    Attributes:
-        states: shape ``(n_states, dim)``.
-        outputs: shape ``(n_items, dim)``.
-    """
-
-    states: Tensor
-    outputs: Tensor
-
-    def of(self, places: Tensor, items: Tensor) -> Tensor:
-        """Of one action each, shape ``(n,)``."""
-        return (self.states[places] * self.outputs[items]).sum(1)
-
-    @torch.no_grad()
-    def best(self, places: Tensor, is_seen: Tensor) -> Tensor:
-        """The item of the highest value at each of some states, among those that training sees, shape ``(n,)``."""
-        distinct, row = torch.unique(places, return_inverse=True)
-        best = torch.empty_like(distinct)
-        size = max(1, _CHUNK_VALUES // len(self.outputs))
-        for begin in range(0, len(distinct), size):
-            chunk = slice(begin, begin + size)
-            values = self.states[distinct[chunk]] @ self.outputs.T
-            best[chunk] = values.masked_fill(~is_seen, -torch.inf).argmax(dim=1)
-        return best[row]
-
-
-class ValueLoss:
-    """Sum of the losses of a batch's temporal differences, and the number of its decisions.
+class ValueLoss(DecisionLoss):
+    """The temporal differences of :class:`ValueModel`.
 
     Args:
         config: how.
         counts: how often training sees each item, shape ``(n_items,)``.
-        value_of: what a state is worth: of the values that are learnt, those of the copy, the places, the items that
-            were chosen there, and the items that training sees.
-        negatives: how much drawn items count.
+        value_of: V.
+        negatives: w, how much drawn items count.
     """
 
-    def __init__(
-        self,
-        config: ValueConfig,
-        counts: IntArray,
-        value_of: Callable[[Values, Values, Tensor, Tensor, Tensor], Tensor],
-        negatives: float,
-    ) -> None:
+    def __init__(self, config: ValueConfig, counts: IntArray, value_of: ValueOf, negatives: float) -> None:
+        super().__init__(
+            config.target_rate, NegativeSampler(counts, config.n_negatives, power=0) if negatives else None
+        )
         self.config = config
         self.value_of = value_of
         self.negatives = negatives
-        self.draw = NegativeSampler(counts, config.n_negatives, power=0) if negatives else None
 
-    def __call__(self, module: nn.Module, batch: Batch, rng: np.random.Generator) -> tuple[Tensor, float]:
-        """As :class:`Task` asks for it; ``module`` is :class:`Learner`."""
-        trained = cast(Learner, module)
-        device = trained.tables.is_seen.device
-        # Drawn and followed also for a share of a batch that is empty: all processes must do alike.
-        drawn = None if self.draw is None else torch.from_numpy(self.draw(rng)[0]).to(device)
-        trained.follow(self.config.target_rate)
-        if batch.decisions is None or not len(batch.decisions.places):
-            return torch.zeros((), device=device), 0.0
-        inputs, outputs = trained.tables()
-        learnt = Values(trained.network(Events.of(batch, device), inputs).flatten(0, 1), outputs)
-        decided = on_device(batch.decisions, device)
-        loss = self.of_differences(trained, learnt, batch, decided, drawn) + self.beside(trained, learnt, decided)
-        return loss, float(len(batch.decisions.places))
-
-    def beside(self, trained: Learner, learnt: Values, decided: dict[str, Tensor]) -> Tensor:
-        """What a subclass adds to the loss."""
-        return torch.zeros((), device=learnt.states.device)
-
-    def of_differences(
-        self, trained: Learner, learnt: Values, batch: Batch, decided: dict[str, Tensor], drawn: Tensor | None
-    ) -> Tensor:
-        """The sum of the losses of all temporal differences.
-
-        Args:
-            trained: what is learnt, with the copy.
-            learnt: its values.
-            batch: the batch that they are of.
-            decided: its decisions.
-            drawn: item rows of the negatives, if there are any, shape ``(n_negatives,)``.
-        """
-        places, items = decided["places"], decided["items"]
-        later, idle = self._worth(trained, learnt, batch, decided)
-        loss = self._penalty(learnt.of(places, items), decided["rewards"] + self.config.discount * later).sum()
+    def of_values(self, trained: Learner, values: Values, batch: Batch, drawn: Tensor | None) -> Tensor:
+        """The sum of the losses of all temporal differences; arguments as of :class:`DecisionLoss`."""
+        assert batch.decisions is not None
+        places, items, rewards = (
+            torch.from_numpy(array).to(values.states.device)
+            for array in (batch.decisions.places, batch.decisions.items, batch.decisions.rewards)
+        )
+        later, idle = self._worth(trained, values, batch, places, items)
+        loss = self._penalty(values.of(places, items), rewards + self.config.discount * later).sum()
         if drawn is None:
             return loss
-        values = learnt.states[places] @ learnt.outputs[drawn].T
-        penalties = self._penalty(values, (self.config.discount * idle).unsqueeze(1).expand_as(values))
+        others = values.states[places] @ values.outputs[drawn].T
+        penalties = self._penalty(others, (self.config.discount * idle).unsqueeze(1).expand_as(others))
         return loss + self.negatives * (penalties * (drawn != items.unsqueeze(1))).mean(dim=1).sum()
 
     @torch.no_grad()
     def _worth(
-        self, trained: Learner, learnt: Values, batch: Batch, decided: dict[str, Tensor]
+        self, trained: Learner, values: Values, batch: Batch, places: Tensor, items: Tensor
     ) -> tuple[Tensor, Tensor]:
         """What each decision's next state is worth, 0 where the session ended, and what its own state is worth."""
-        places, after = decided["places"], decided["next_places"]
-        later = torch.zeros(len(places), device=places.device)
+        assert batch.decisions is not None
+        device, is_seen = places.device, trained.tables.is_seen
+        later = torch.zeros(len(places), device=device)
         if trained.target is None:
             return later, later
+        after, next_items = (
+            torch.from_numpy(array).to(device) for array in (batch.decisions.next_places, batch.decisions.next_items)
+        )
         inputs, outputs = trained.target.tables()
-        states = trained.target.network(Events.of(batch, places.device), inputs).flatten(0, 1)
+        states = trained.target.network(Events.of(batch, device), inputs).flatten(0, 1)
         copied = Values(states, outputs if trained.target.head is None else trained.target.head)
-        goes_on, is_seen = after >= 0, trained.tables.is_seen
-        later[goes_on] = self.value_of(learnt, copied, after[goes_on], decided["next_items"][goes_on], is_seen).float()
-        idle = later
-        if self.negatives:
-            idle = self.value_of(learnt, copied, places, decided["items"], is_seen)
+        goes_on = after >= 0
+        later[goes_on] = self.value_of(values, copied, after[goes_on], next_items[goes_on], is_seen).float()
+        idle = self.value_of(values, copied, places, items, is_seen) if self.negatives else later
         return later, idle
 
     def _penalty(self, values: Tensor, targets: Tensor) -> Tensor:
@@ -169,12 +113,11 @@ class ValueModel(DecisionModel):
 
     Config = ValueConfig
     search: ClassVar[Search] = {**DecisionModel.search, "discount": Range(0.0, 0.95)}
-    Loss: ClassVar[type[ValueLoss]] = ValueLoss
 
     @staticmethod
     @abstractmethod
     def value_of(learnt: Values, copied: Values, places: Tensor, items: Tensor, is_seen: Tensor) -> Tensor:
-        """What states are worth; see :class:`ValueLoss`."""
+        """V; see :data:`ValueOf`."""
 
     def new_module(self, network: nn.Module, tables: ItemTables) -> Learner:
         """With a copy, unless later states count nothing."""
@@ -182,6 +125,17 @@ class ValueModel(DecisionModel):
 
     def new_loss(self, sequences: Sequences, counts: IntArray, trends: Trends | None) -> Any:
         """Temporal differences; see :meth:`InnerProductModel.new_loss`."""
-        c = cast(ValueConfig, self.config)
-        weight = (1.0 if self.is_derived else _LOGGED_SHARE) if c.negatives is None else c.negatives
-        return self.Loss(c, counts, self.value_of, weight)
+        return ValueLoss(cast(ValueConfig, self.config), counts, self.value_of, self.negatives)
+
+    @property
+    def negatives(self) -> float:
+        """How much drawn items count in the training that goes on."""
+        configured = cast(ValueConfig, self.config).negatives
+        if configured is None:
+            return 1.0 if self.is_derived else _LOGGED_SHARE
+        return configured
+
+
+def double_value(learnt: Values, copied: Values, places: Tensor, items: Tensor, is_seen: Tensor) -> Tensor:
+    """The copy's value of what is learnt to be best: Double DQN's, which the maximum of noise raises less."""
+    return copied.of(places, learnt.best(places, is_seen))

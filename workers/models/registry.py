@@ -25,6 +25,7 @@ MODELS: dict[str, str] = {
     "als": "workers.models.als:Als",
     "bert4rec": "workers.models.bert4rec:Bert4Rec",
     "bpr": "workers.models.bpr:Bpr",
+    "cql": "workers.models.cql:Cql",
     "ease": "workers.models.ease:Ease",
     "ease_whole": "workers.models.ease:EaseWhole",
     "gru4rec": "workers.models.gru4rec:Gru4Rec",
@@ -32,8 +33,10 @@ MODELS: dict[str, str] = {
     "neumf": "workers.models.neumf:NeuMf",
     "nextitnet": "workers.models.nextitnet:NextItNet",
     "q_learning": "workers.models.q_learning:QLearning",
+    "reinforce": "workers.models.reinforce:Reinforce",
     "sarsa": "workers.models.sarsa:Sarsa",
     "slit": "workers.models.slit:Slit",
+    "sqn": "workers.models.sqn:Sqn",
     "transformer": "workers.models.transformer:Transformer",
     "two_tower": "workers.models.two_tower:TwoTower",
 }

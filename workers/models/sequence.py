@@ -66,11 +66,15 @@ class SequenceLoss:
         config: which loss.
         counts: how often each item occurs, shape ``(n_items,)``.
         trends: what was in demand when, if that is part of the scores.
+
+    Attributes:
+        per_decision: places with a target for each decision, where a subclass reads them.
     """
 
     def __init__(self, config: SequenceConfig, counts: IntArray, trends: Trends | None = None) -> None:
         self.config = config
         self.trends = trends
+        self.per_decision = 0.0
         self.share = min(1.0, config.n_negatives / max(1, int((counts > 0).sum()) - 1))
         self.draw: NegativeSampler | None = None
         if config.loss == "gbce":
@@ -99,7 +103,11 @@ class SequenceLoss:
         if self.trends is not None and batch.times is not None:
             prior = self.trends.prior(batch.times[batch.targets >= 0], device)
         loss = self.of_places(states, outputs, targets[is_place], weights, trained.tables.is_seen, drawn, prior)
-        return loss + beside, float(weights.sum())
+        n_places = float(weights.sum())
+        if batch.decisions is not None:
+            # Of a batch whose users have an interaction each, decisions are all that there is.
+            n_places = (n_places + self.per_decision * len(batch.decisions.places)) / 2
+        return loss + beside, n_places
 
     def of_places(
         self,
