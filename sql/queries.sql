@@ -1144,3 +1144,166 @@ shown as (
 )
 
 select (select count(*) from added), (select count(*) from shown);
+
+-- ranking_policy --
+-- A ranking policy by its name.
+select p.ranking_policy_no, p.policy, p.kind, p.version_no, p.explore, p.config, p.created_at
+from recsql.ranking_policy as p
+where p.policy = %(policy)s;
+
+-- ranking_policies --
+-- All ranking policies, the model of each, where each is served, and the newest verdict on each.
+select
+    p.policy,
+    p.kind,
+    m.model,
+    p.version_no as version,
+    p.explore,
+    p.config,
+    array(select r.slot from recsql.release as r where r.ranking_policy_no = p.ranking_policy_no order by r.slot) as slots,
+    e.verdict,
+    e.evaluated_at,
+    p.created_at
+from recsql.ranking_policy as p
+left join recsql.model_version as v on v.version_no = p.version_no
+left join recsql.model as m on m.model_no = v.model_no
+left join lateral (
+    select n.verdict, n.evaluated_at
+    from recsql.policy_evaluation as n
+    where n.ranking_policy_no = p.ranking_policy_no
+    order by n.evaluated_at desc, n.evaluation_no desc
+    limit 1
+) as e on true
+order by p.ranking_policy_no;
+
+-- add_ranking_policy --
+-- Register a ranking policy, unless there is one of this name.
+insert into recsql.ranking_policy (policy, kind, version_no, explore, config)
+values (%(policy)s, %(kind)s, %(version)s::integer, %(explore)s::double precision, %(config)s::jsonb)
+on conflict (policy) do nothing
+returning policy, kind, version_no as version, explore, config;
+
+-- drop_ranking_policy --
+-- Remove a ranking policy that no slot serves, with its propensities and evaluations; decisions stay.
+delete from recsql.ranking_policy as p
+where p.policy = %(policy)s and not exists (
+    select from recsql.release as r where r.ranking_policy_no = p.ranking_policy_no
+)
+returning p.policy;
+
+-- policy_slots --
+-- The slots that serve a ranking policy.
+select r.slot
+from recsql.release as r
+inner join recsql.ranking_policy as p on p.ranking_policy_no = r.ranking_policy_no
+where p.policy = %(policy)s
+order by r.slot;
+
+-- logged_requests --
+-- Requests of a part of the log, oldest first: whether all of the request can be used, its policy, its number, the pool, and of each
+-- impression its position, its place in the pool, its reward and its propensities.
+select
+    bool_and(
+        (
+            o.reason is null and o.propensity > 0 and o.conditional > 0 and o.position >= 1
+            and array_position(r.pool_nos, o.item_no) is not null
+        ) is true
+    ),
+    r.policy,
+    r.request_id,
+    r.pool_nos,
+    r.pool_scores,
+    array_agg(o.position::integer order by o.position),
+    array_agg(array_position(r.pool_nos, o.item_no) order by o.position),
+    array_agg(o.reward::double precision order by o.position),
+    array_agg(o.propensity::double precision order by o.position),
+    array_agg(o.conditional::double precision order by o.position)
+from recsql.request as r
+inner join recsql.app_user as u on u.user_no = r.user_no
+inner join recsql.outcome as o on o.request_id = r.request_id
+where
+    (%(from_at)s::timestamptz is null or r.at >= %(from_at)s)
+    and (%(until_at)s::timestamptz is null or r.at < %(until_at)s)
+    and (%(slot)s::text is null or r.slot = %(slot)s)
+    and (%(domain)s::text is null or r.domain = %(domain)s)
+    and (%(segment)s::jsonb is null or u.attributes @> %(segment)s)
+    and (%(logging_policy)s::text is null or r.policy = %(logging_policy)s)
+group by r.request_id
+order by r.at, r.request_id;
+
+-- version_model --
+-- A version's artifact, its digest, and the item of each of its rows.
+select v.artifact, v.artifact_sha256, v.item_nos from recsql.model_version as v where v.version_no = %(version)s::integer;
+
+-- histories_before --
+-- Of each request, in the order given, the positive items of its user as they were just before it, the oldest first: items, weights faded to
+-- that moment, kinds of the strongest event, and seconds.
+select
+    coalesce(array_agg(p.item_no order by p.at, p.event_no) filter (where p.item_no is not null), '{}'),
+    coalesce(array_agg(p.weight order by p.at, p.event_no) filter (where p.item_no is not null), '{}'),
+    coalesce(array_agg(p.kind_no order by p.at, p.event_no) filter (where p.item_no is not null), '{}'),
+    coalesce(array_agg(extract(epoch from p.at)::bigint order by p.at, p.event_no) filter (where p.item_no is not null), '{}')
+from unnest(%(request_ids)s::uuid []) with ordinality as n (request_id, place)
+inner join recsql.request as r on r.request_id = n.request_id
+left join lateral (
+    select
+        d.item_no,
+        max(d.at) as at,
+        max(d.event_no) as event_no,
+        sum(d.weight * recsql.faded(r.at - d.at, d.half_life)) as weight,
+        (array_agg(d.kind_no order by d.weight desc, d.kind_no desc))[1]::integer as kind_no
+    from (
+        select
+            e.item_no, e.at, e.event_no, e.kind_no, k.weight, k.half_life,
+            max(e.at) over (partition by e.item_no) as newest_at
+        from recsql.event as e
+        inner join recsql.event_kind as k on k.kind_no = e.kind_no
+        where e.user_no = r.user_no and e.at < r.at
+    ) as d
+    group by d.item_no
+    having sum(d.weight * recsql.faded(d.newest_at - d.at, d.half_life)) > 0
+) as p on true
+group by n.place
+order by n.place;
+
+-- lock_policy --
+-- Have evaluations of a policy wait for each other until the transaction ends.
+select pg_advisory_xact_lock(hashtextextended('recsql.policy_propensity ' || %(policy_no)s::integer, 0));
+
+-- clear_policy_propensity --
+-- Forget what a policy would have done.
+delete from recsql.policy_propensity where ranking_policy_no = %(policy_no)s;
+
+-- copy_policy_propensity --
+-- What a policy would have done.
+copy recsql.policy_propensity (ranking_policy_no, request_id, position, propensity, conditional, predicted, expected) from stdin;
+
+-- add_policy_evaluation --
+-- Keep an off-policy evaluation; its number.
+insert into recsql.policy_evaluation (
+    ranking_policy_no, slot, logging_policy, from_at, until_at, estimator, value, lo, hi, logging_value, effective_size, n_requests,
+    verdict, reason, estimates
+)
+values (
+    %(policy_no)s, %(slot)s, %(logging_policy)s, %(from_at)s, %(until_at)s, %(estimator)s, %(value)s, %(lo)s, %(hi)s,
+    %(logging_value)s, %(effective_size)s, %(n_requests)s, %(verdict)s, %(reason)s, %(estimates)s
+)
+returning evaluation_no;
+
+-- served_policy --
+-- What orders the lists of a slot: the policy's name, null for none; no row where nothing is released.
+select p.policy
+from recsql.release as r
+left join recsql.ranking_policy as p on p.ranking_policy_no = r.ranking_policy_no
+where r.slot = %(slot)s
+for update of r;
+
+-- serve_policy --
+-- Have a policy, or none, order the lists of a slot.
+update recsql.release set ranking_policy_no = %(policy_no)s where slot = %(slot)s;
+
+-- add_policy_decision --
+-- Keep what was decided about a policy; the decision's number.
+insert into recsql.policy_decision (slot, ranking_policy_no, policy, evaluation_no, action, reason)
+values (%(slot)s, %(policy_no)s, %(policy)s, %(evaluation_no)s, %(action)s, %(reason)s)
+returning decision_no;

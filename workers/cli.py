@@ -9,7 +9,7 @@ from recsql import __version__
 from recsql.cli import data, database, results
 from recsql.cli.output import console
 from recsql.errors import RecsqlError
-from workers import commands, model_commands, source_commands, space_commands
+from workers import commands, model_commands, policy_commands, source_commands, space_commands
 from workers.demo import demo
 from workers.simulate_commands import simulate
 
@@ -21,6 +21,7 @@ app = typer.Typer(
 )
 app.add_typer(database.app, name="db")
 app.add_typer(model_commands.app, name="model")
+app.add_typer(policy_commands.app, name="policy")
 app.add_typer(source_commands.app, name="source")
 app.add_typer(space_commands.app, name="space")
 for panel, members in {
@@ -40,6 +41,7 @@ for panel, members in {
     ),
     "Feedback": (simulate,),
     "Results": (results.recommend, commands.search, results.status, results.audit, results.rollback, results.prune),
+    "Policies": (policy_commands.ope, policy_commands.promote),
     "Start here": (demo,),
 }.items():
     for member in members:

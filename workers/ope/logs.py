@@ -23,7 +23,6 @@ class SlateLog:
         propensities: with which probability the logging policy shows this item at this position, of the same shape;
             NaN or 0 where it is not known.
         conditionals: the same given what it showed above; None if not known, without which there is no cascade form.
-        items: which item was shown, any numbering, of the same shape; for regression alone.
 
     Raises:
         InputError: the shapes differ.
@@ -32,7 +31,6 @@ class SlateLog:
     rewards: Array
     propensities: Array
     conditionals: Array | None = None
-    items: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         _check_shapes(self.rewards.shape, propensities=self.propensities, conditionals=self.conditionals)
@@ -66,7 +64,6 @@ class SlateLog:
             self.rewards[rows],
             self.propensities[rows],
             None if self.conditionals is None else self.conditionals[rows],
-            None if self.items is None else self.items[rows],
         )
 
 
@@ -113,6 +110,27 @@ class SlateTarget:
         """What it would do in some of the requests."""
         parts = (self.conditionals, self.predicted, self.expected)
         return SlateTarget(self.propensities[rows], *(None if part is None else part[rows] for part in parts))
+
+
+@dataclass(frozen=True)
+class Pools:
+    """What the requests of a log chose from.
+
+    Attributes:
+        items: the best first, any numbering from 0, -1 as padding behind, shape ``(n_requests, n_pool)``.
+        scores: by which they were ordered, of the same shape, NaN where there is none.
+        shown: place in the pool of what was shown, from 0, shape ``(n_requests, n_positions)``; -1 where the slate was
+            shorter or what it showed is not of the pool.
+    """
+
+    items: NDArray[np.int64]
+    scores: Array
+    shown: NDArray[np.int64]
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """How many items each pool has, shape ``(n_requests,)``."""
+        return (self.items >= 0).sum(axis=1)
 
 
 def _check_shapes(shape: tuple[int, ...], **arrays: Array | None) -> None:

@@ -1,0 +1,150 @@
+"""How ranking policies score the pools of logged requests: one function for each kind of policy."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+import psycopg
+from numpy.typing import NDArray
+from psycopg.rows import dict_row
+
+from recsql.errors import ConfigurationError, ModelError, NotFoundError
+from recsql.queries import QUERIES
+from workers.interactions import rows_of
+from workers.models.base import Model, Sequences
+from workers.models.registry import load_artifact
+from workers.ope.logs import Array, Pools
+
+_AT_ONCE = 500
+"""Requests whose histories are read and scored together."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A row of ``recsql.ranking_policy``."""
+
+    ranking_policy_no: int
+    policy: str
+    kind: str
+    version_no: int | None
+    explore: float
+    config: dict[str, Any]
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class Requests:
+    """Logged requests as policies see them.
+
+    Attributes:
+        request_ids: shape ``(n_requests,)`` of UUIDs.
+        item_nos: database key of each item row of the pools, ascending, shape ``(n_items,)``.
+        pools: their pools.
+    """
+
+    request_ids: list[Any]
+    item_nos: NDArray[np.int64]
+    pools: Pools
+
+
+def find_policy(connection: psycopg.Connection[Any], name: str) -> Policy:
+    """The ranking policy of a name.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    with connection.cursor(row_factory=dict_row) as cursor:
+        row = cursor.execute(QUERIES["ranking_policy"], {"policy": name}).fetchone()
+    if row is None:
+        raise NotFoundError(
+            f"There is no ranking policy '{name}': 'recsql policy list' shows them, 'policy add' adds one."
+        )
+    return Policy(**row)
+
+
+def explored_by(policy: Policy) -> float:
+    """With which probability a policy gives a position to one of those left: to draw uniformly is always to do so."""
+    return 1.0 if policy.kind == "uniform" else policy.explore
+
+
+def scores_of(connection: psycopg.Connection[Any], policy: Policy, requests: Requests) -> Array | None:
+    """Scores by which a policy orders the pools, shape ``(n_requests, n_pool)``; None if it leaves them as they are.
+
+    NaN stands for items of which it knows nothing: they follow the others in the pool's order.
+
+    Raises:
+        ModelError: what it scores by is gone, damaged, or of another release.
+        ConfigurationError: this release cannot say what a policy of this kind would do.
+    """
+    return _RANKERS[policy.kind](connection, policy, requests)
+
+
+def _as_pooled(connection: psycopg.Connection[Any], policy: Policy, requests: Requests) -> None:
+    """The pool's own order."""
+
+
+def _by_model(connection: psycopg.Connection[Any], policy: Policy, requests: Requests) -> Array:
+    """Scores of the version's model, by what each user had done before the request."""
+    model, item_nos = _load(connection, policy)
+    rows = np.append(rows_of(item_nos, requests.item_nos), -1)
+    items = rows[requests.pools.items]
+    scores = np.full(items.shape, np.nan)
+    for begin in range(0, len(items), _AT_ONCE):
+        block = slice(begin, begin + _AT_ONCE)
+        histories = histories_before(connection, requests.request_ids[block], item_nos)
+        scores[block] = model.score(histories, items[block])
+    return np.where(items >= 0, scores, np.nan)
+
+
+def _by_bandit(connection: psycopg.Connection[Any], policy: Policy, requests: Requests) -> Array:
+    raise ConfigurationError(
+        f"Policy '{policy.policy}' is a bandit: what it would have shown in place of others is not known."
+    )
+
+
+_RANKERS: dict[str, Callable[[psycopg.Connection[Any], Policy, Requests], Array | None]] = {
+    "fused": _as_pooled,
+    "uniform": _as_pooled,
+    "model": _by_model,
+    "bandit": _by_bandit,
+}
+"""By the kind of policy."""
+
+
+def _load(connection: psycopg.Connection[Any], policy: Policy) -> tuple[Model, NDArray[np.int64]]:
+    """The model of a policy's version, and the database key of each of its item rows."""
+    found = connection.execute(QUERIES["version_model"], {"version": policy.version_no}).fetchone()
+    if found is None or found[0] is None or found[2] is None:
+        raise ModelError(
+            f"Policy '{policy.policy}' ranks by a model version that is gone or was pruned: 'recsql model list' shows "
+            "what there is, 'recsql policy add' makes a policy of it."
+        )
+    artifact, digest, item_nos = found
+    if sha256(artifact).digest() != digest:
+        raise ModelError(f"The artifact of version {policy.version_no} is damaged: train the model again (recsql run).")
+    return load_artifact(artifact), np.array(item_nos, dtype=np.int64)
+
+
+def histories_before(
+    connection: psycopg.Connection[Any], request_ids: list[Any], item_nos: NDArray[np.int64]
+) -> Sequences:
+    """What the user of each request had done before it, as the run's interactions would say it at that moment.
+
+    Args:
+        connection: any.
+        request_ids: UUIDs.
+        item_nos: database key of each item row, ascending; items that are not among them are row -1.
+    """
+    found = connection.execute(QUERIES["histories_before"], {"request_ids": request_ids}).fetchall()
+    lengths = np.array([len(row[0]) for row in found], dtype=np.int64)
+    columns = [np.array([value for row in found for value in row[column]]) for column in range(4)]
+    return Sequences(
+        rows_of(item_nos, columns[0].astype(np.int64)),
+        np.concatenate([[0], np.cumsum(lengths)]),
+        weights=columns[1].astype(np.float32),
+        kinds=columns[2].astype(np.int64),
+        times=columns[3].astype(np.int64),
+    )
