@@ -105,7 +105,7 @@ def measure_gate(seed: int, told: Told) -> dict[str, float]:
         margins[is_better].append(target.value / logging.value)
         if sum(left.values()) % 20 == 0:
             told(f"{N_POLICIES - sum(left.values())} of {N_POLICIES} policies")
-    results = {"policies": float(N_POLICIES), "logging.value": logging.value}
+    results: dict[str, float] = {"policies": float(N_POLICIES), "logging.value": logging.value}
     for is_better, side in ((False, "worse"), (True, "better")):
         for verdict, label in (("better", "promoted"), ("cannot tell", "cannot_tell"), ("worse", "rejected")):
             results[f"{side}.{label}"] = float(np.mean([one == verdict for one in verdicts[is_better]]))

@@ -9,7 +9,7 @@ from recsql.errors import InputError
 from workers.models.base import Decisions, IntArray, Sequences, TrainingData
 from workers.simulator.rollout import Log
 
-Chain = Literal["impression", "request"]
+Chain = Literal["impression", "request", "slate"]
 
 
 def training_data(
@@ -26,7 +26,8 @@ def training_data(
         n_items: rows of items.
         chain: what comes next: ``impression``, the next position of the slate and then the next request, as
             ``recsql.transition`` has it; or ``request``, the same position of the next request, so that each item is
-            credited with the state that its slate led to (the decomposition of Ie et al., SlateQ, IJCAI 2019).
+            credited with the state that its slate led to (the decomposition of Ie et al., SlateQ, IJCAI 2019); or
+            ``slate``, the same with the clicks of the whole slate for a reward, so that later rewards count in full.
         max_steps: a session of more decisions is none and left out, as ``recsql.decision_process`` has it.
 
     Raises:
@@ -73,10 +74,11 @@ def _decisions(log: Log, items: IntArray, places: IntArray, size: int, chain: Ch
     ahead = 1 if chain == "impression" else size
     goes_on = np.zeros(len(flat_session), np.bool_)
     goes_on[:-ahead] = flat_session[ahead:] == flat_session[:-ahead]
+    rewards = np.broadcast_to(log.clicks.sum(1, keepdims=True), log.clicks.shape) if chain == "slate" else log.clicks
     return Decisions(
         flat_places,
         flat_items,
-        log.clicks.ravel()[is_usable].astype(np.float32),
+        rewards.ravel()[is_usable].astype(np.float32),
         np.where(goes_on, np.roll(flat_places, -ahead), -1),
         np.where(goes_on, np.roll(flat_items, -ahead), -1),
         log.slates.propensities.ravel()[is_usable].astype(np.float32),
