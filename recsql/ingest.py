@@ -137,7 +137,10 @@ def _load(
         table: LiteralString = f"recsql.event_inbox_{load_no:d}"  # type: ignore[assignment]
         for batch in batches:
             rows = _csv(batch, inbox_no=_event_nos(connection, batch.rows.num_rows), load_no=load_no)
-            with cursor.copy(f"copy {table} ({_EVENT_COLUMNS}) from stdin (format csv)") as copy:
+            columns: LiteralString = _EVENT_COLUMNS
+            if "request_id" in batch.rows.schema.names:
+                columns += ", request_id"
+            with cursor.copy(f"copy {table} ({columns}) from stdin (format csv)") as copy:
                 copy.write(rows)
             malformed += _malformed(batch, load_no)
             progress(batch.bytes_read, total, "events")

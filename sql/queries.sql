@@ -1378,6 +1378,55 @@ select distinct t.user_no, t.n_before from recsql.transition(%(run_no)s::integer
 -- Make an empty partition for a version's states.
 select recsql.reset_state_vectors(%(version)s::integer);
 
+-- real_user --
+-- A user who is not simulated, if there is one.
+select u.user_id from recsql.app_user as u where not u.attributes @> '{"simulated": true}' order by u.user_no limit 1;
+
+-- other_item --
+-- The first of some items that goes by another title here.
+select i.item_id, i.title
+from unnest(%(item_ids)s::text [], %(titles)s::text []) as t (item_id, title)
+inner join recsql.item as i on i.item_id = t.item_id and i.title is distinct from t.title
+order by i.item_id
+limit 1;
+
+-- simulated_requests --
+-- A table for the requests of a simulation as they are copied, one row per request, gone with the transaction.
+create temporary table simulated_request (
+    request_id uuid, user_id text, policy text, explore real, pool_ids text [], pool_scores real [], item_ids text [],
+    propensities real [], conditionals real [], at timestamptz
+) on commit drop;
+
+-- put_simulated_requests --
+-- Writes the copied requests and their impressions, less those that are there; rows of each.
+with added as (
+    insert into recsql.request (request_id, user_no, slot, policy, explore, pool_nos, pool_scores, at)
+    select s.request_id, u.user_no, 'default', s.policy, s.explore, p.item_nos, s.pool_scores, s.at
+    from pg_temp.simulated_request as s
+    inner join recsql.app_user as u on u.user_id = s.user_id
+    cross join lateral (
+        select array_agg(i.item_no order by t.place) as item_nos
+        from unnest(s.pool_ids) with ordinality as t (item_id, place)
+        inner join recsql.item as i on i.item_id = t.item_id
+    ) as p
+    on conflict do nothing
+    returning request_id
+),
+
+shown as (
+    insert into recsql.impression (request_id, position, user_no, item_no, policy, propensity, conditional, at)
+    select s.request_id, t.position, u.user_no, i.item_no, s.policy, t.propensity, t.conditional, s.at
+    from pg_temp.simulated_request as s
+    inner join recsql.app_user as u on u.user_id = s.user_id
+    cross join lateral unnest(s.item_ids, s.propensities, s.conditionals)
+        with ordinality as t (item_id, propensity, conditional, position)
+    inner join recsql.item as i on i.item_id = t.item_id
+    on conflict do nothing
+    returning request_id
+)
+
+select (select count(*) from added), (select count(*) from shown);
+
 -- ranking_policy --
 -- A ranking policy by its name.
 select p.ranking_policy_no, p.policy, p.kind, p.version_no, p.explore, p.config, p.created_at

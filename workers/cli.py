@@ -11,6 +11,7 @@ from recsql.cli.output import console
 from recsql.errors import RecsqlError
 from workers import bandit_commands, commands, model_commands, policy_commands, source_commands, space_commands
 from workers.demo import demo
+from workers.simulate_commands import simulate
 
 INTERRUPTED = 130
 """Exit code that Typer gives to Ctrl-C."""
@@ -39,6 +40,7 @@ for panel, members in {
         commands.worker,
         commands.defer,
     ),
+    "Feedback": (simulate,),
     "Results": (results.recommend, commands.search, results.status, results.audit, results.rollback, results.prune),
     "Policies": (policy_commands.ope, policy_commands.promote),
     "Start here": (demo,),

@@ -9,6 +9,9 @@ import pyarrow as pa
 EVENT_SCHEMA = pa.schema([(name, pa.string()) for name in ("line_no", "user_id", "item_id", "kind", "value", "at")])
 """Raw events: text as it stood in the file; null where the file has no such column. ``at`` is ISO 8601 or Unix time."""
 
+REQUEST_EVENT_SCHEMA = EVENT_SCHEMA.append(pa.field("request_id", pa.string()))
+"""Raw events of a source that knows which request each came of; null where it came of none."""
+
 ENTITY_SCHEMA = pa.schema([(name, pa.string()) for name in ("line_no", "entity", "entity_id", "payload")])
 """Raw items and users: ``entity`` is ``item`` or ``user``, ``payload`` a JSON object of the columns of that table."""
 
@@ -33,7 +36,7 @@ class Batch:
     """Some thousand raw rows.
 
     Attributes:
-        rows: of :data:`EVENT_SCHEMA` or :data:`ENTITY_SCHEMA`.
+        rows: of :data:`EVENT_SCHEMA`, :data:`REQUEST_EVENT_SCHEMA` or :data:`ENTITY_SCHEMA`.
         malformed: lines that are not rows.
         bytes_read: how far the reader is in its source, for a progress bar.
     """

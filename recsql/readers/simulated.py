@@ -63,7 +63,7 @@ class SimulatedReader:
         self.item_ids = [item.item_id for item in self.items]
         self.user_ids = [f"user-{number:04d}" for number in range(1, n_users + 1)]
         self._genre_index = np.array([item.genre_index for item in self.items])
-        self._population = populate(self._genre_index, n_users, self._rng("population"))
+        self.population = populate(self._genre_index, n_users, self._rng("population"))
 
     @property
     def name(self) -> str:
@@ -81,7 +81,7 @@ class SimulatedReader:
 
     def preferences(self) -> np.ndarray:
         """How much each user likes each item, in (0, 1): shape (n_users, n_items), as ``user_ids`` and ``item_ids``."""
-        return self._population.preferences
+        return self.population.preferences
 
     def entities(self) -> Iterator[Batch]:
         """The items, then the users."""
@@ -124,7 +124,7 @@ class SimulatedReader:
     def _log(self) -> Log:
         repeats = np.array([item.domain == "songs" for item in self.items])
         return act(
-            self._population,
+            self.population,
             self._genre_index,
             repeats,
             self._published_second,

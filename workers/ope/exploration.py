@@ -2,7 +2,7 @@
 
 Of a pool of m items in the policy's order, rank 1 to m, position k takes with probability 1 - eps the best-ranked item
 that is not yet shown, and with probability eps one of the m - k + 1 that are not, drawn uniformly, the best among them.
-``recsql.explored_propensity`` is the same in SQL.
+``recsql.explored`` is the same in SQL.
 """
 
 import numpy as np
