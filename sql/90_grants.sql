@@ -26,7 +26,7 @@ begin
         grant select on all tables in schema recsql_api to recsql_reader, recsql_writer;
         grant execute on function
             recsql_api.recommend, recsql_api.similar_items, recsql_api.similar_to_vector, recsql_api.trending,
-            recsql_api.explain_recommendation
+            recsql_api.explain_recommendation, recsql_api.policy_estimate
         to recsql_reader, recsql_writer;
         grant execute on function
             recsql_api.record_event, recsql_api.record_impressions, recsql_api.upsert_item

@@ -1460,8 +1460,8 @@ order by p.ranking_policy_no;
 
 -- add_ranking_policy --
 -- Register a ranking policy, unless there is one of this name.
-insert into recsql.ranking_policy (policy, kind, version_no, explore, config)
-values (%(policy)s, %(kind)s, %(version)s::integer, %(explore)s::double precision, %(config)s::jsonb)
+insert into recsql.ranking_policy (policy, kind, version_no, explore)
+values (%(policy)s, %(kind)s, %(version)s::integer, %(explore)s::double precision)
 on conflict (policy) do nothing
 returning policy, kind, version_no as version, explore, config;
 
@@ -1518,12 +1518,24 @@ order by r.at, r.request_id;
 select v.artifact, v.artifact_sha256, v.item_nos from recsql.model_version as v where v.version_no = %(version)s::integer;
 
 -- trained_until --
--- The newest event that a version has seen: that of the run that trained it, or the run's begin where its rows are gone.
-select coalesce((select max(i.at) from recsql.interaction as i where i.run_no = t.run_no), r.as_of, t.created_at)
-from recsql.model_version as v
-inner join recsql.model_version as t on t.version_no = coalesce(v.reused_no, v.version_no)
+-- When a policy last learnt: of a version the newest event that it has seen, or when the run that trained it began where its rows are gone,
+-- of a bandit its last update; null if it never learns.
+select case p.kind
+    when 'model'
+        then coalesce((select max(i.at) from recsql.interaction as i where i.run_no = t.run_no), r.as_of, t.created_at)
+    when 'bandit' then b.updated_at
+end
+from recsql.ranking_policy as p
+left join recsql.model_version as v on v.version_no = p.version_no
+left join recsql.model_version as t on t.version_no = coalesce(v.reused_no, v.version_no)
 left join recsql.run as r on r.run_no = t.run_no
-where v.version_no = %(version)s::integer;
+left join recsql.bandit as b on b.ranking_policy_no = p.ranking_policy_no
+where p.ranking_policy_no = %(policy_no)s::integer;
+
+-- bandit_request_scores --
+-- What a bandit expects of the pools of some requests: place of the request in the list, draw, item and score.
+select array_position(%(request_ids)s::uuid [], s.request_id), s.draw, s.item_no, s.score
+from recsql.bandit_request_score(%(policy_no)s::integer, %(request_ids)s::uuid []) as s;
 
 -- histories_before --
 -- Of each request, in the order given, the positive items of its user as they were just before it, the oldest first: items, weights faded to
@@ -1597,13 +1609,3 @@ update recsql.release set ranking_policy_no = %(policy_no)s where slot = %(slot)
 insert into recsql.policy_decision (slot, ranking_policy_no, policy, evaluation_no, action, reason)
 values (%(slot)s, %(policy_no)s, %(policy)s, %(evaluation_no)s, %(action)s, %(reason)s)
 returning decision_no;
-
--- bandit_draws --
--- How many draws of its posterior a bandit keeps.
-select cardinality(b.draws) from recsql.bandit as b where b.ranking_policy_no = %(policy_no)s::integer;
-
--- bandit_request_scores --
--- How a bandit scores the pools of requests, each told by its place among them, from 1.
-select a.nth, s.draw, s.item_no, s.score
-from unnest(%(request_ids)s::uuid[]) with ordinality as a (request_id, nth)
-inner join recsql.bandit_request_score(%(policy_no)s::integer, %(request_ids)s::uuid[]) as s on s.request_id = a.request_id;

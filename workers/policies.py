@@ -9,7 +9,7 @@ from typing import Any, Literal
 import psycopg
 from psycopg.types.json import Jsonb
 
-from recsql.errors import ConfigurationError, InputError, NotFoundError
+from recsql.errors import InputError, ModelError, NotFoundError
 from recsql.queries import QUERIES
 from workers.ope.estimators import Form
 from workers.ope.evaluation import Evaluation, evaluate
@@ -29,12 +29,11 @@ def evaluate_policy(
 ) -> tuple[int, Evaluation]:
     """Evaluate a policy by what others logged, and keep the evaluation; its number and what it says.
 
-    Of a policy that ranks by a trained version only requests after its training are read; where the window asks for
-    older ones the verdict is *cannot tell*, since the version may have learnt from what came of them.
+    Of a policy that learns only requests after it last did are read; where the window asks for older ones the verdict
+    is *cannot tell*, since the policy may have learnt from what came of them.
 
     Raises:
         ModelError: what the policy ranks by is gone, damaged, or of another release.
-        ConfigurationError: nobody can say what the policy would have done.
     """
     learnt = trained_until(connection, policy)
     if learnt is not None and window.from_at is None:
@@ -71,7 +70,7 @@ def evaluate_policy(
 
 def _minding(found: Evaluation, policy: Policy, learnt: datetime, from_at: datetime | None) -> Evaluation:
     """An evaluation that minds what the policy has learnt from."""
-    told = f"version {policy.version_no} has learnt from events until {learnt:%Y-%m-%d %H:%M:%S%z}"
+    told = f"policy '{policy.policy}' has learnt from what came until {learnt:%Y-%m-%d %H:%M:%S%z}"
     if from_at is not None and from_at < learnt:
         reason = f"{told}, so it may know what came of older requests: leave --from out, or train on an earlier split."
         return replace(found, verdict="cannot tell", reason=reason)
@@ -182,12 +181,11 @@ def promote_policy(
         raise NotFoundError(f"Nothing is released in slot '{slot}': 'recsql run' makes a run and serves it.")
     try:
         number, found = evaluate_policy(connection, policy, window, form, seed, progress)
-        verdict, reason = found.verdict, found.reason
-    except ConfigurationError as error:
-        if not is_forced:
-            record_decision(connection, slot, policy, policy.policy, "refuse", str(error), None)
-            raise
-        number, verdict, reason = None, "cannot tell", str(error)
+    except ModelError as error:
+        # What cannot be ranked by cannot be served either, forced or not.
+        record_decision(connection, slot, policy, policy.policy, "refuse", str(error), None)
+        raise
+    verdict, reason = found.verdict, found.reason
     if verdict != "better" and not is_forced:
         record_decision(connection, slot, policy, policy.policy, "refuse", f"{verdict}: {reason}", number)
         raise InputError(

@@ -26,7 +26,6 @@ class Kind(StrEnum):
     fused = "fused"
     uniform = "uniform"
     model = "model"
-    bandit = "bandit"
 
 
 class FormOption(StrEnum):
@@ -69,19 +68,16 @@ def add(
     name: Annotated[str, typer.Argument(metavar="POLICY", help="A new name.")],
     kind: Annotated[
         Kind,
-        typer.Option(
-            help="fused: as the run orders; uniform: at random; model: by a version's scores; bandit: by its posterior."
-        ),
+        typer.Option(help="fused: as the run orders; uniform: at random; model: by a version's scores."),
     ],
     version: Annotated[int | None, typer.Option(help="Model version that a policy of kind model ranks by.")] = None,
     explore: Annotated[
         float,
         typer.Option(min=0, max=1, help="Probability with which a position goes to one of those left, at random."),
     ] = 0.0,
-    config: Annotated[str, typer.Option(help="More, as a JSON object: what a bandit reads.")] = "{}",
     as_json: Json = False,
 ) -> None:
-    """Add a ranking policy; nothing is served by it until it is promoted."""
+    """Add a ranking policy; nothing is served by it until it is promoted. Bandits: 'recsql bandit add'."""
     if not name or name.strip() != name:
         raise InputError("The name of a policy is text without spaces around it.")
     if (kind is Kind.model) != (version is not None):
@@ -94,7 +90,6 @@ def add(
         kind=kind.value,
         version=version,
         explore=explore,
-        config=json.dumps(_object(config, "--config")),
     )
     if not added:
         raise InputError(

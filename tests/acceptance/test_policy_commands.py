@@ -51,7 +51,6 @@ def test_policies_are_added_listed_and_dropped(cli, connection):
         (("policy", "add", "x", "--kind", "model"), "takes --version"),
         (("policy", "add", "x", "--kind", "fused", "--version", "1"), "takes --version"),
         (("policy", "add", "x", "--kind", "model", "--version", "7"), "There is no model version 7"),
-        (("policy", "add", "x", "--kind", "fused", "--config", "[1]"), "is no JSON object"),
         (("policy", "add", " x", "--kind", "fused"), "without spaces"),
         (("policy", "drop", "nobody"), "There is no ranking policy 'nobody'"),
         (("ope", "nobody"), "There is no ranking policy 'nobody'"),

@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from uuid import UUID
 
 import numpy as np
 import psycopg
@@ -9,14 +10,20 @@ import pytest
 from logged_requests import BEGAN, write_log
 from psycopg.rows import dict_row
 
-from recsql.errors import ConfigurationError, ModelError
+from recsql.errors import ModelError
+from workers.bandits.base import BanditConfig
+from workers.bandits.store import add_bandit
+from workers.bandits.update import update_bandit
+from workers.embed import embed
 from workers.models.base import Sequences, TrainingData
 from workers.models.ease import Ease
 from workers.models.registry import save_artifact
 from workers.ope.evaluation import evaluate
+from workers.ope.exploration import conditional, marginal
 from workers.ope.rankers import find_policy, histories_before, scores_of
 from workers.ope.store import Window, propose, read_log
 from workers.policies import evaluate_policy
+from workers.spaces import add_space
 
 
 def add_policy(connection, name, kind, explore=0.0, version_no=None):
@@ -109,11 +116,10 @@ def test_policy_estimate_is_the_mean_reward_for_the_policy_that_logged(connectio
     logged = found["logged", "position"]
     for form in ("position", "cascade"):
         for estimator in ("ips", "snips"):
-            # The log keeps propensities in single precision.
-            assert found[estimator, form]["value"] == pytest.approx(logged["value"], rel=1e-6)
+            assert found[estimator, form]["value"] == pytest.approx(logged["value"], rel=1e-9)
         assert found["ips", form]["effective_size"] == pytest.approx(150)
         assert found["ips", form]["mean_weight"] == pytest.approx(1)
-    assert found["ips", "position"]["difference_lo"] == pytest.approx(0, abs=1e-6)
+    assert found["ips", "position"]["difference_lo"] == pytest.approx(0, abs=1e-9)
 
 
 def test_policy_estimate_tells_what_the_log_cannot_show(connection):
@@ -197,7 +203,7 @@ def test_model_policy_is_evaluated_by_what_came_after_its_training(connection):
     connection.execute("update recsql.model_version set created_at = %s", (BEGAN + timedelta(days=9),))
     _, found = evaluate_policy(connection, policy, Window())
     assert (found.n_requests, found.verdict) == (0, "cannot tell")
-    assert "has learnt from events until" in found.reason
+    assert "has learnt from what came until" in found.reason
     _, found = evaluate_policy(connection, policy, Window(from_at=BEGAN))
     assert (found.n_requests, found.verdict) == (300, "cannot tell")
     assert "may know what came of older requests" in found.reason
@@ -226,8 +232,53 @@ def test_policy_value_shows_each_estimate_of_an_evaluation(connection, cli):
     assert decides[2] in [row["value"] for row in told["estimates"]]
 
 
-def test_bandit_policy_says_that_nobody_knows_what_it_would_show(connection):
+def test_bandit_policy_without_a_posterior_says_so(connection):
     write_log(connection, 5, 0.5)
     policy = add_policy(connection, "bandit", "bandit")
-    with pytest.raises(ConfigurationError, match="is a bandit"):
+    with pytest.raises(ModelError, match="has no posterior"):
         scores_of(connection, policy, read_log(connection, Window()).requests)
+
+
+def test_thompson_sampling_is_evaluated_over_all_its_draws(connection):
+    ids = write_log(connection, 6, 0.7)
+    connection.execute("update recsql.item set title = 'film ' || item_no")
+    add_space(connection, "text", "text", "hashing:32", "{title}")
+    embed(connection)
+    add_bandit(connection, "thompson", BanditConfig(bandit="thompson", content_dims=2, n_draws=3), 0.2)
+    update_bandit(connection, "thompson")
+    policy = find_policy(connection, "thompson")
+    logged = read_log(connection, Window())
+    target = propose(connection, policy, logged)
+    query = "select draw, item_no, score from recsql.bandit_request_score(%s, %s)"
+    for row, request_id in enumerate(ids):
+        pool = connection.execute(
+            "select pool_nos from recsql.request where request_id = %s", (request_id,)
+        ).fetchone()[0]
+        scores = np.full((3, 6), np.nan)
+        for draw, item_no, score in connection.execute(query, (policy.ranking_policy_no, [request_id])):
+            scores[draw - 1, pool.index(item_no)] = score
+        ranks = np.argsort(np.argsort(-scores, axis=1, kind="stable"), axis=1) + 1
+        shown = ranks[:, logged.requests.pools.shown[row]]
+        chances = marginal(6, 3, 0.2)
+        expected = np.mean([chances[each - 1, np.arange(3)] for each in shown], axis=0)
+        np.testing.assert_allclose(target.propensities[row], expected)
+        # The probability of the whole slate is that of one of the draws, each as likely as another.
+        whole = np.mean([conditional(each, 6, 0.2).prod() for each in shown])
+        assert target.conditionals[row].prod() == pytest.approx(whole)
+    _, found = evaluate_policy(connection, policy, Window(from_at=BEGAN))
+    assert "may know what came of older requests" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("n_pool", "n", "explore"), [(1, 1, 0.3), (6, 3, 0.0), (6, 6, 0.4), (40, 10, 0.1), (5, 5, 1.0)]
+)
+def test_propensities_that_are_logged_are_those_of_the_estimators(connection, n_pool, n, explore):
+    for number in range(5):
+        found = connection.execute(
+            "select rank, propensity, conditional from recsql.explored(%s, %s, %s, %s) order by place",
+            (UUID(int=number), n_pool, n, explore),
+        ).fetchall()
+        ranks = np.array([row[0] for row in found])
+        chances = marginal(n_pool, n, explore)[ranks - 1, np.arange(n)]
+        np.testing.assert_allclose([row[1] for row in found], chances, rtol=1e-12)
+        np.testing.assert_allclose([row[2] for row in found], conditional(ranks, n_pool, explore), rtol=1e-12)

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from recsql.errors import ConfigurationError
+from recsql.errors import ModelError
 from workers.bandits.base import BanditConfig
 from workers.bandits.store import add_bandit
 from workers.embed import embed
@@ -166,5 +166,5 @@ def test_ope_says_what_a_bandit_that_logged_would_have_done(shop, bandit, kind):
 def test_ope_refuses_a_bandit_without_posterior(shop):
     add_policy(shop, "bandit")
     shown(shop, log=True)
-    with pytest.raises(ConfigurationError, match="recsql bandit add"):
+    with pytest.raises(ModelError, match="recsql bandit add"):
         propose(shop, find_policy(shop, "mine"), read_log(shop, Window()))

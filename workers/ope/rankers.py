@@ -11,7 +11,7 @@ import psycopg
 from numpy.typing import NDArray
 from psycopg.rows import dict_row
 
-from recsql.errors import ConfigurationError, ModelError, NotFoundError
+from recsql.errors import ModelError, NotFoundError
 from recsql.queries import QUERIES
 from workers.interactions import rows_of
 from workers.models.base import Model, Sequences
@@ -66,8 +66,8 @@ def find_policy(connection: psycopg.Connection[Any], name: str) -> Policy:
 
 
 def trained_until(connection: psycopg.Connection[Any], policy: Policy) -> datetime | None:
-    """The newest event that a policy's version has learnt from: what came of older requests it may know; else None."""
-    row = connection.execute(QUERIES["trained_until"], {"version": policy.version_no}).fetchone()
+    """When a policy last learnt: what came of older requests it may know; None if it never learns."""
+    row = connection.execute(QUERIES["trained_until"], {"policy_no": policy.ranking_policy_no}).fetchone()
     return row[0] if row else None
 
 
@@ -77,13 +77,14 @@ def explored_by(policy: Policy) -> float:
 
 
 def scores_of(connection: psycopg.Connection[Any], policy: Policy, requests: Requests) -> Array | None:
-    """Scores by which a policy orders the pools, as :func:`workers.ope.targets.target_of` reads them.
+    """Scores by which a policy orders the pools, shape ``(n_requests, n_pool)``; None if it leaves them as they are.
 
-    None if it leaves them as they are. NaN stands for items of which it knows nothing.
+    NaN stands for items of which it knows nothing: they follow the others in the pool's order.
+
+    Of a policy that draws one of several orders for each request there is an axis of draws before the others.
 
     Raises:
         ModelError: what it scores by is gone, damaged, or of another release.
-        ConfigurationError: the policy is a bandit that has not been made.
     """
     return _RANKERS[policy.kind](connection, policy, requests)
 
@@ -106,31 +107,28 @@ def _by_model(connection: psycopg.Connection[Any], policy: Policy, requests: Req
 
 
 def _by_bandit(connection: psycopg.Connection[Any], policy: Policy, requests: Requests) -> Array:
-    """Scores of the posterior as it is now, one order for each of the draws that it keeps, if it keeps any."""
-    made = connection.execute(QUERIES["bandit_draws"], {"policy_no": policy.ranking_policy_no}).fetchone()
-    if made is None:
-        raise ConfigurationError(
-            f"Policy '{policy.policy}' is a bandit without a posterior: 'recsql bandit add' makes one that has it."
-        )
+    """What the posterior expects, as it is now; of Thompson sampling by each of its draws, the first axis."""
     items = requests.pools.items
-    scores = np.full((max(1, made[0]), *items.shape), np.nan)
+    n_items = len(requests.item_nos)
+    parts: list[Array] = []
     for begin in range(0, len(items), _AT_ONCE):
-        asked = {
-            "policy_no": policy.ranking_policy_no,
-            "request_ids": requests.request_ids[begin : begin + _AT_ONCE],
-        }
+        block = items[begin : begin + _AT_ONCE]
+        asked = {"policy_no": policy.ranking_policy_no, "request_ids": requests.request_ids[begin : begin + _AT_ONCE]}
         found = connection.execute(QUERIES["bandit_request_scores"], asked).fetchall()
         if not found:
-            continue
-        nth, draw, item_no, score = np.array(found, dtype=np.float64).T
-        # Of each request, the place of each item in its pool.
-        places = np.full((_AT_ONCE, len(requests.item_nos)), -1, dtype=np.int64)
-        rows, columns = np.nonzero(items[begin : begin + _AT_ONCE] >= 0)
-        places[rows, items[begin : begin + _AT_ONCE][rows, columns]] = columns
-        within = nth.astype(np.int64) - 1
-        place = places[within, rows_of(requests.item_nos, item_no.astype(np.int64))]
-        scores[draw.astype(np.int64) - 1, begin + within, place] = score
-    return scores
+            raise ModelError(
+                f"Bandit '{policy.policy}' has no posterior or knows no item of these: 'recsql bandit add' makes one."
+            )
+        places, draws, numbers, values = (np.array(column) for column in zip(*found, strict=True))
+        rows, columns = np.nonzero(block >= 0)
+        pooled = rows * n_items + block[rows, columns]
+        order = np.argsort(pooled)
+        scored = (places - 1) * n_items + np.searchsorted(requests.item_nos, numbers)
+        here = order[np.searchsorted(pooled, scored, sorter=order)]
+        part = np.full((int(draws.max()), *block.shape), np.nan)
+        part[draws - 1, rows[here], columns[here]] = values
+        parts.append(part)
+    return np.concatenate(parts, axis=1) if parts else np.empty((1, *items.shape))
 
 
 _RANKERS: dict[str, Callable[[psycopg.Connection[Any], Policy, Requests], Array | None]] = {

@@ -21,9 +21,9 @@ def target_of(
     Args:
         log: what was shown, and what came of it; read by the reward model alone.
         pools: of the same requests.
-        scores: of the policy, shape ``(n_requests, n_pool)``, NaN behind the rest in the pool's order, or
-            ``(n_orders, n_requests, n_pool)`` where a request follows one of several orders, each as likely as another;
-            None for the pool's own order.
+        scores: of the policy, shape ``(n_requests, n_pool)``, NaN behind the rest in the pool's order; None for the
+            pool's own order; of a policy that draws one of several orders for each request, each as likely as another,
+            ``(n_draws, n_requests, n_pool)``.
         explore: with which probability a position goes to one of those left, drawn uniformly.
         has_model: whether to fit a reward model.
         seed: of its folds.
@@ -31,64 +31,54 @@ def target_of(
     Returns:
         Exact propensities, and what the reward model, cross-fitted by request, predicts.
     """
-    orders = scores[None] if scores is not None and scores.ndim == 2 else scores
+    draws: list[Array | None] = list(scores) if scores is not None and scores.ndim == 3 else [scores]
+    is_shown = log.is_shown & (pools.shown >= 0)
     model = None
     if has_model:
-        read = () if orders is None else (orders.mean(axis=0),)
-        model = CrossFitted(log.rewards, pools, pool_features(pools.items, pools.scores, *read), seed)
-    found = [_of_order(log, pools, order, explore, model) for order in ([None] if orders is None else orders)]
-    propensities, conditionals, expected = (np.stack([one[part] for one in found]) for part in range(3))
-    likely = propensities.mean(axis=0), given_above(conditionals)
+        mean = () if scores is None else (np.mean([scores] if scores.ndim == 2 else scores, axis=0),)
+        model = CrossFitted(log.rewards, pools, pool_features(pools.items, pools.scores, *mean), seed)
+    propensities, expected = np.zeros(log.rewards.shape), np.zeros(log.rewards.shape)
+    joint = np.zeros(log.rewards.shape)
+    conditionals = np.empty(log.rewards.shape)
+    for draw in draws:
+        ranks = ranks_of(pools, draw)
+        shown_ranks = np.where(is_shown, np.take_along_axis(ranks, np.maximum(pools.shown, 0), axis=1), 0)
+        conditionals = conditionals_of(shown_ranks, pools.sizes, explore)
+        joint += np.cumprod(np.where(is_shown, conditionals, 1.0), axis=1) / len(draws)
+        chance, reward = _at_positions(pools, ranks, shown_ranks, explore, model)
+        propensities += chance / len(draws)
+        expected += reward / len(draws)
+    if len(draws) > 1:
+        # What stands above tells which of the orders was drawn; after what none of them shows, nothing is shown.
+        above = np.column_stack([np.ones(len(joint)), joint[:, :-1]])
+        conditionals = np.divide(joint, above, out=np.zeros_like(joint), where=above > 0)
+    propensities, conditionals = (np.where(is_shown, part, np.nan) for part in (propensities, conditionals))
     if model is None:
-        return SlateTarget(*likely)
-    return SlateTarget(*likely, model.predicted(), expected.mean(axis=0))
+        return SlateTarget(propensities, conditionals)
+    return SlateTarget(propensities, conditionals, model.predicted(), expected)
 
 
-def _of_order(
-    log: SlateLog, pools: Pools, scores: Array | None, explore: float, model: CrossFitted | None
-) -> tuple[Array, Array, Array]:
-    """Propensities of what was shown, the same given what stands above, and the reward that is expected."""
-    ranks = ranks_of(pools, scores)
-    rows = np.arange(len(ranks))[:, None]
-    is_shown = log.is_shown & (pools.shown >= 0)
-    shown_ranks = np.where(is_shown, ranks[rows, np.maximum(pools.shown, 0)], 0)
-    n_positions = log.rewards.shape[1]
-    propensities, expected = np.full(log.rewards.shape, np.nan), np.full(log.rewards.shape, np.nan)
-    for size in np.unique(pools.sizes).tolist():
-        if not size:
-            continue
-        chances = np.zeros((ranks.shape[1] + 1, n_positions))
-        chances[1 : size + 1, : min(size, n_positions)] = _marginal(size, min(size, n_positions), explore)
+def _at_positions(
+    pools: Pools, ranks: NDArray[np.int64], shown: NDArray[np.int64], explore: float, model: CrossFitted | None
+) -> tuple[Array, Array]:
+    """Marginal propensities of what was shown, and the reward expected at each position, 0 without a model.
+
+    Both of shape ``(n_requests, n_positions)``; ``shown`` are the ranks of what was shown, 0 where nothing was.
+    """
+    n_positions, n_pool = shown.shape[1], ranks.shape[1]
+    propensities, expected = np.zeros(shown.shape), np.zeros(shown.shape)
+    at_once = max(1, _AT_ONCE // max(1, n_pool * n_positions))
+    for size in np.unique(pools.sizes[pools.sizes > 0]).tolist():
+        n = min(size, n_positions)
+        chances = np.zeros((n_pool + 1, n_positions))
+        chances[1 : size + 1, :n] = _marginal(size, n, explore)
         alike = np.flatnonzero(pools.sizes == size)
-        at_once = max(1, _AT_ONCE // (ranks.shape[1] * n_positions))
         for begin in range(0, len(alike), at_once):
             block = alike[begin : begin + at_once]
-            propensities[block] = chances[shown_ranks[block], np.arange(n_positions)]
+            propensities[block] = chances[shown[block], np.arange(n_positions)]
             if model is not None:
                 expected[block] = model.expected(chances[ranks[block]], block)
-    propensities[~is_shown] = np.nan
-    return propensities, conditionals_of(shown_ranks, pools.sizes, explore), expected
-
-
-def given_above(conditionals: Array) -> Array:
-    """Of several orders, one of which is followed, the probability of each item given what stands above.
-
-    What was shown above tells which order is likely to be the one.
-
-    Args:
-        conditionals: of each order by itself, shape ``(n_orders, n_requests, n_positions)``.
-
-    Returns:
-        Shape ``(n_requests, n_positions)``; 0 from where on no order could have shown it.
-    """
-    n_orders, n_requests, n_positions = conditionals.shape
-    likely = np.full((n_orders, n_requests), 1 / n_orders)
-    found = np.zeros((n_requests, n_positions))
-    for k in range(n_positions):
-        together = likely * conditionals[:, :, k]
-        found[:, k] = together.sum(axis=0)
-        likely = np.divide(together, found[:, k], out=np.zeros_like(together), where=found[:, k] > 0)
-    return found
+    return propensities, expected
 
 
 def ranks_of(pools: Pools, scores: Array | None) -> NDArray[np.int64]:
