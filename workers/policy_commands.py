@@ -56,11 +56,8 @@ def list_policies(as_json: Json = False) -> None:
     if as_json or not found:
         emit(found, as_json, "No ranking policy is there yet: 'recsql policy add' adds one.")
         return
-    emit(
-        {},
-        False,
-        table([row | {"config": told(json.dumps(row["config"])), "slots": ", ".join(row["slots"])} for row in found]),
-    )
+    shown = ("policy", "kind", "model", "version", "explore", "slots", "verdict", "evaluated_at")
+    emit({}, False, table([{name: row[name] for name in shown} | {"slots": ", ".join(row["slots"])} for row in found]))
 
 
 @app.command()

@@ -148,7 +148,7 @@ def test_ope_cannot_tell_of_few_requests_or_unknown_propensities(cli, connection
     cli("policy", "add", "random", "--kind", "uniform")
     assert verdict_on(cli, "random", "--until", "2026-01-01T00:50:00+00:00") == (
         "cannot tell",
-        "50 requests are too few, it takes 100.",
+        "a log of 50 requests is too short, it takes 100.",
     )
     connection.execute(
         "update recsql.impression set propensity = null where position = 1 and at >= '2026-01-01 02:00+00'"

@@ -38,7 +38,7 @@ def missing_data(n_requests: int, n_rejected: int, n_rewarded: int, limits: Limi
             f"or an outcome was rejected), more than {limits.max_rejected:.0%}"
         )
     if n_requests < limits.min_requests:
-        return f"{n_requests:,} requests are too few, it takes {limits.min_requests:,}"
+        return f"a log of {n_requests:,} requests is too short, it takes {limits.min_requests:,}"
     if n_rewarded == 0:
         return "all rewards are zero"
     return None
