@@ -304,7 +304,7 @@ def test_evaluation_cannot_tell_and_says_why():
     assert reason_of(log, uniform).endswith("which holds 0.")
     empty = log.take(np.zeros(500, dtype=bool)), uniform.take(np.zeros(500, dtype=bool))
     assert reason_of(*empty) == "there are no logged requests."
-    assert "are too few" in reason_of(log.take(np.arange(20)), uniform.take(np.arange(20)))
+    assert "is too short" in reason_of(log.take(np.arange(20)), uniform.take(np.arange(20)))
     unpaid = SlateLog(np.zeros(log.rewards.shape), log.propensities, log.conditionals)
     assert reason_of(unpaid, uniform) == "all rewards are zero."
     assert reason_of(log, uniform, n_rejected=100).startswith("100 of 600 requests cannot be used")

@@ -194,12 +194,12 @@ def test_temporal_differences_by_hand() -> None:
     assert loss_of(ValueLoss(near, counts, QLearning.value_of, 0), learner()) == pytest.approx(2.0)
 
 
-def test_negatives_are_steps_without_effect() -> None:
-    # Each decision's other item, half of those drawn: at s₀ item 0, 0.5 - ½ max Q(s₀) = -0.5: ⅛; at s₁ item 1, 4 - ½ 4
-    # = 2: 2. Of many drawn, half are the item itself, which counts nothing: the mean is half of it.
+def test_negatives_are_worth_nothing() -> None:
+    # Each decision's other item: at s₀ item 0, ½ 0.5² = ⅛; at s₁ item 1, ½ 4² = 8. Of many drawn, half are the item
+    # itself, which counts nothing: the mean is half of it.
     config = ValueConfig(discount=0.5, n_negatives=20_000)
     loss = ValueLoss(config, np.array([1, 1]), QLearning.value_of, 2.0)
-    assert loss_of(loss, learner(has_target=True)) == pytest.approx(2.5 + 2.0 * 0.5 * (0.125 + 2), rel=0.02)
+    assert loss_of(loss, learner(has_target=True)) == pytest.approx(2.5 + 2.0 * 0.5 * (0.125 + 8), rel=0.02)
 
 
 def test_conservative_term_by_hand() -> None:
@@ -226,14 +226,14 @@ def test_policy_term_of_the_joint_loss_by_hand() -> None:
     config = JointConfig(collaborative=0.0, policy=0.5, policy_cap=3.0)
     loss = JointLoss(config, np.array([1, 1]), per_decision=0.5)
     total, weight = loss(learner(), batch_of(TWO), np.random.default_rng(0))
-    assert float(total) == pytest.approx(-math.log(p) + 0.5 * 0.5 * policy, rel=1e-5)
+    assert total.item() == pytest.approx(-math.log(p) + 0.5 * 0.5 * policy, rel=1e-5)
     assert weight == 1
     # Where nobody knows the propensity it counts as it is, if the reward is no harm; harm counts by π, or it would have
     # no end: -(-3) q log q.
     unknown = replace(TWO, propensities=np.array([NAN, NAN], dtype=F32), rewards=np.array([1, -3], dtype=F32))
     total, _ = loss(learner(), batch_of(unknown), np.random.default_rng(0))
     expected = -math.log(p) + 0.5 * 0.5 * (-math.log(p) + 3 * q * math.log(q))
-    assert float(total) == pytest.approx(expected, rel=1e-5)
+    assert total.item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_losses_of_shares_add_up() -> None:

@@ -18,6 +18,7 @@ from workers.models.learner import DecisionLoss, Learner, Values
 from workers.models.search import Range, Search
 from workers.models.trends import Trends
 
+_DERIVED_SHARE = 10.0
 _LOGGED_SHARE = 0.1
 
 ValueOf = Callable[[Values, Values, Tensor, Tensor, Tensor], Tensor]
@@ -33,9 +34,9 @@ class ValueConfig(DecisionConfig):
     huber: float = Field(10.0, gt=0)
     """Temporal difference, in units of the reward, from which on it counts linearly, no longer by its square."""
     negatives: float | None = Field(None, ge=0)
-    """How much an item drawn at random counts, as an action of reward 0 that leaves the state as it is (SNQN), beside
-    one that was taken; None: 1 where decisions are derived, since nothing else tells of failure, and 0.1 where they
-    were logged, since rewards of 0 are among them."""
+    """How much items drawn at random count together, as actions of reward 0 that end the session, beside one that was
+    taken; None: 10 where decisions are derived, since nothing else tells of failure, and 0.1 where they were logged,
+    since rewards of 0 are among them."""
     n_negatives: int = Field(64, ge=1)
     """Items that a step draws for it, all alike, and shares among its decisions."""
 
@@ -65,34 +66,31 @@ class ValueLoss(DecisionLoss):
             torch.from_numpy(array).to(values.states.device)
             for array in (batch.decisions.places, batch.decisions.items, batch.decisions.rewards)
         )
-        later, idle = self._worth(trained, values, batch, places, items)
+        later = self._later(trained, values, batch)
         loss = self._penalty(values.of(places, items), rewards + self.config.discount * later).sum()
         if drawn is None:
             return loss
         others = values.states[places] @ values.outputs[drawn].T
-        penalties = self._penalty(others, (self.config.discount * idle).unsqueeze(1).expand_as(others))
+        penalties = self._penalty(others, torch.zeros_like(others))
         return loss + self.negatives * (penalties * (drawn != items.unsqueeze(1))).mean(dim=1).sum()
 
     @torch.no_grad()
-    def _worth(
-        self, trained: Learner, values: Values, batch: Batch, places: Tensor, items: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """What each decision's next state is worth, 0 where the session ended, and what its own state is worth."""
+    def _later(self, trained: Learner, values: Values, batch: Batch) -> Tensor:
+        """What each decision's next state is worth, 0 where the session ended."""
         assert batch.decisions is not None
-        device, is_seen = places.device, trained.tables.is_seen
-        later = torch.zeros(len(places), device=device)
+        device, is_seen = values.states.device, trained.tables.is_seen
+        later = torch.zeros(len(batch.decisions.places), device=device)
         if trained.target is None:
-            return later, later
-        after, next_items = (
+            return later
+        places, items = (
             torch.from_numpy(array).to(device) for array in (batch.decisions.next_places, batch.decisions.next_items)
         )
         inputs, outputs = trained.target.tables()
         states = trained.target.network(Events.of(batch, device), inputs).flatten(0, 1)
         copied = Values(states, outputs if trained.target.head is None else trained.target.head)
-        goes_on = after >= 0
-        later[goes_on] = self.value_of(values, copied, after[goes_on], next_items[goes_on], is_seen).float()
-        idle = self.value_of(values, copied, places, items, is_seen) if self.negatives else later
-        return later, idle
+        goes_on = places >= 0
+        later[goes_on] = self.value_of(values, copied, places[goes_on], items[goes_on], is_seen).float()
+        return later
 
     def _penalty(self, values: Tensor, targets: Tensor) -> Tensor:
         return functional.huber_loss(values.float(), targets.float(), reduction="none", delta=self.config.huber)
@@ -104,11 +102,12 @@ class ValueModel(DecisionModel):
     With decisions (state s, action a, reward r, next state s', next action a'), a copy Q⁻ of Q that follows it slowly,
     and a subclass's value V of a state, a step minimises the sum over its decisions of::
 
-        ℓ(Q(s, a) - r - γ V(s', a')) + w · mean over drawn items j ≠ a of ℓ(Q(s, j) - γ V(s, a))
+        ℓ(Q(s, a) - r - γ V(s', a')) + w · mean over drawn items j of [j ≠ a] ℓ(Q(s, j))
 
     where ℓ is Huber's loss and V(s', a') is 0 where the session ended. Rewards stay in their units. The second term
-    gives what was never offered a value, that of a step without effect. The final norm's bias is a constant part of u,
-    so a part of ``v_a`` is the item's bias.
+    gives what was never offered a value: none. To value it as a step without effect, γ V(s), as SNQN does, would feed
+    the maximum on itself. The final norm's bias is a constant part of u, so a part of ``v_a`` is
+    the item's bias.
     """
 
     Config = ValueConfig
@@ -132,7 +131,7 @@ class ValueModel(DecisionModel):
         """How much drawn items count in the training that goes on."""
         configured = cast(ValueConfig, self.config).negatives
         if configured is None:
-            return 1.0 if self.is_derived else _LOGGED_SHARE
+            return _DERIVED_SHARE if self.is_derived else _LOGGED_SHARE
         return configured
 
 

@@ -25,7 +25,7 @@ class SqnConfig(ValueConfig):
     q_weight: float = Field(1.0, ge=0)
     """How much temporal differences count beside the cross-entropy."""
     negatives: float | None = Field(0.0, ge=0)
-    """As of :class:`ValueConfig`; 0 is SQN, above it SNQN."""
+    """As of :class:`ValueConfig`; 0 is SQN, above it Q learns of drawn items, too."""
 
 
 class SqnLoss(SequenceLoss):
