@@ -9,6 +9,8 @@ create function recsql.bandit_feature(
 returns table (place integer, item_no integer, features vector)
 language plpgsql
 stable
+-- A pool, for which looking up each item is better than reading all.
+rows 50
 set search_path = recsql, public, pg_temp
 -- Planning takes longer than answering.
 set plan_cache_mode = force_generic_plan
