@@ -234,7 +234,8 @@ def main() -> None:
     options = parser.parse_args()
     logging.basicConfig(format="%(message)s")
     logger.setLevel(logging.INFO)
-    report = Report("bandits", options.dataset, seed=options.seed)
+    protocol = f"pool-{options.pool}" if options.pool < options.films else None
+    report = Report("bandits", options.dataset, protocol, options.seed)
     with pipeline_on(options.dataset) as pipeline:
         ratings = read_ratings(pipeline.connection)
     chosen = tune(ratings, options)

@@ -14,7 +14,7 @@ set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
 declare
-    v_draws vector [];
+    v_draws bandit.draws%type;
     v_noise double precision [];
     v_alpha double precision;
     v_unseen double precision;

@@ -15,8 +15,8 @@ set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
 declare
-    v_theta vector;
-    v_spread vector [];
+    v_theta bandit.theta%type;
+    v_spread bandit.spread%type;
     v_alpha double precision;
     v_unseen double precision;
 begin
