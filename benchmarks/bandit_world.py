@@ -51,7 +51,7 @@ class Ratings:
 def read_ratings(connection: psycopg.Connection[Any]) -> Ratings:
     """Read them from a database whose items are embedded; each user's in the order of time."""
     rows = connection.execute(
-        "select user_no, item_no, value from recsql.event order by user_no, at, event_no"
+        "select user_no, item_no, value from recsql.event where value is not null order by user_no, at, event_no"
     ).fetchall()
     user_nos, item_nos, stars = (np.array(column) for column in zip(*rows, strict=True))
     space = connection.execute("select space_no from recsql.content_space").fetchone()

@@ -34,7 +34,8 @@ def add(
         str, typer.Option(help="How it explores: linucb, thompson, or greedy (with --explore).")
     ] = "linucb",
     alpha: Annotated[
-        float | None, typer.Option(min=0, help="How much it explores, in standard deviations; by default 0.5.")
+        float | None,
+        typer.Option(min=0, help="How much it explores, in standard deviations; by default 1, of thompson 0.5."),
     ] = None,
     ridge: Annotated[float | None, typer.Option(help="Prior precision of the weights; by default 1.")] = None,
     shrinkage: Annotated[
@@ -68,7 +69,7 @@ def add(
         raise InputError(f"--kind is {kind}, which is none of {', '.join(KINDS)}.")
     given = {
         "bandit": kind,
-        "alpha": alpha,
+        "alpha": 0.5 if alpha is None and kind == "thompson" else alpha,
         "ridge": ridge,
         "shrinkage": shrinkage,
         "content_dims": content_dims,

@@ -9,6 +9,8 @@ create function recsql.bandit_feature(
 returns table (place integer, item_no integer, features vector)
 language plpgsql
 stable
+-- A pool, for which looking up each item is better than reading all.
+rows 50
 set search_path = recsql, public, pg_temp
 -- Planning takes longer than answering.
 set plan_cache_mode = force_generic_plan
@@ -16,11 +18,11 @@ as $$
 #variable_conflict use_column
 declare
     v_space_no integer;
-    v_center vector;
-    v_projection vector [];
-    v_taste vector;
-    v_direction vector;
-    v_nothing vector;
+    v_center bandit.center%type;
+    v_projection bandit.projection%type;
+    v_taste bandit.center%type;
+    v_direction bandit.center%type;
+    v_nothing bandit.center%type;
 begin
     select b.space_no, b.center, b.projection into v_space_no, v_center, v_projection
     from bandit as b

@@ -14,12 +14,13 @@ set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
 declare
-    v_draws vector [];
+    v_draws bandit.draws%type;
     v_noise double precision [];
     v_alpha double precision;
     v_unseen double precision;
 begin
-    select b.draws, b.noise, b.scale * (p.config ->> 'alpha')::double precision, 1 / (p.config ->> 'shrinkage')::double precision
+    -- Appended to, so that it is not read out of line anew for each score.
+    select b.draws, b.noise || '{}'::double precision [], b.scale * (p.config ->> 'alpha')::double precision, 1 / (p.config ->> 'shrinkage')::double precision
     into v_draws, v_noise, v_alpha, v_unseen
     from bandit as b
     inner join ranking_policy as p on p.ranking_policy_no = b.ranking_policy_no
