@@ -8,17 +8,17 @@ import numpy as np
 import torch
 from scipy import stats
 
-from workers.models.base import TrainingData, TrainingOptions
-from workers.simulator.comparison import learn_policy
+from workers.models.base import Model, TrainingData, TrainingOptions
+from workers.simulator.comparison import learn_model
 from workers.simulator.config import SimulatorConfig
 from workers.simulator.environment import Environment
-from workers.simulator.policies import OraclePolicy, RandomPolicy, RankingPolicy, RowPolicy
+from workers.simulator.policies import OraclePolicy, RandomPolicy, RankingPolicy, RowPolicy, SumPolicy
 from workers.simulator.rollout import Earned, record, roll_out
 from workers.simulator.training import Chain, training_data
 from workers.simulator.world import World, simulated_world
 
-N_USERS, N_ITEMS, LOG_SESSIONS = 1500, 120, 10
-EVALUATION_SESSIONS = 3
+N_USERS, N_ITEMS, LOG_SESSIONS = 2000, 120, 10
+EVALUATION_SESSIONS = 2
 EXPLORE = 0.5
 
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -47,14 +47,20 @@ class Learner:
     chain: Chain = "request"
 
 
-_STATE = {"network": "gru", "dim": 32, "max_length": 30, "batch_tokens": 512, "epochs": 4}
+_STATE = {"network": "gru", "dim": 32, "hidden_dim": 32, "max_length": 20, "batch_tokens": 2048, "warmup_steps": 20,
+          "learning_rate": 0.01, "average": 0.98, "epochs": 5}  # fmt: skip
+_SMALL = {"dim": 4, "hidden_dim": 8, "items": "id", "weight_decay": 0.1, "negatives": 0.0, "huber": 100.0}
 GREEDY = "greedy"
+LATER = "q_later"
 LEARNERS: dict[str, Learner] = {
     GREEDY: Learner("q_learning", {**_STATE, "discount": 0.0}),
-    "gru4rec": Learner("gru4rec", {"dim": 32, "hidden_dim": 64, "max_length": 30, "epochs": 6}),
-    "q_learning": Learner("q_learning", {**_STATE, "discount": 0.8}, "slate"),
-    "sarsa": Learner("sarsa", {**_STATE, "discount": 0.8}, "slate"),
+    LATER: Learner("q_learning", {**_STATE, **_SMALL, "discount": 0.0}, "later"),
+    "gru4rec": Learner("gru4rec", {"dim": 32, "hidden_dim": 32, "max_length": 20, "batch_tokens": 2048, "epochs": 10}),
+    "q_learning": Learner("q_learning", {**_STATE, "discount": 0.9, "negatives": 0.0, "epochs": 8}, "slate"),
+    "sarsa": Learner("sarsa", {**_STATE, "discount": 0.9, "negatives": 0.0, "epochs": 8}, "slate"),
 }
+"""``q_later`` is the greedy model plus a small one of what comes later, by Monte Carlo: one step of policy improvement
+on the policy that logged."""
 
 
 def measure_reward(
@@ -78,14 +84,15 @@ def measure_reward(
         _, log = record(Environment(config, world, 2 * nth), logging, LOG_SESSIONS)
         policies: list[RankingPolicy] = [RandomPolicy(), logging, *_oracles()]
         data: dict[Chain, TrainingData] = {}
+        learnt: dict[str, Model] = {}
         for name in names:
             learner = LEARNERS[name]
             if learner.chain not in data:
                 made = training_data(log, world.n_users, world.n_items, learner.chain)
                 data[learner.chain] = replace(made, content=_content(world))
-            policy = learn_policy(learner.model, data[learner.chain], TrainingOptions(seed=nth), learner.config)
-            policy.name = name
-            policies.append(policy)
+            learnt[name] = learn_model(learner.model, data[learner.chain], TrainingOptions(seed=nth), learner.config)
+            parts = [learnt[GREEDY], learnt[LATER]] if name == LATER else [learnt[name]]
+            policies.append(SumPolicy(name, parts))
         for policy in policies:
             earned = roll_out(Environment(config, world, 2 * nth + 1), policy, EVALUATION_SESSIONS)
             rewards.setdefault(policy.name, []).append(float(earned.rewards.mean()))

@@ -113,7 +113,8 @@ def _world(config: "SimulatorConfig", catalogue: str, users: int, items: int, se
 def _learn(names: list[str], simulation: "Simulation", seed: int, progress: Any) -> dict[str, Any]:
     from workers.model_options import read_model_options
     from workers.models.base import TrainingOptions
-    from workers.simulator.comparison import learn_policy
+    from workers.simulator.comparison import learn_model
+    from workers.simulator.policies import ModelPolicy
     from workers.simulator.training import training_data
 
     world, options = simulation.world, read_model_options()
@@ -124,7 +125,8 @@ def _learn(names: list[str], simulation: "Simulation", seed: int, progress: Any)
         def told(done: int, total: int, note: str, task: Any = task) -> None:
             progress.update(task, completed=done, total=total, note=note)
 
-        models[name] = learn_policy(name, data, TrainingOptions(seed, progress=told), options.get(name, {}))
+        model = learn_model(name, data, TrainingOptions(seed, progress=told), options.get(name, {}))
+        models[name] = ModelPolicy(name, model)
     return models
 
 

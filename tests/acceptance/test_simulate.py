@@ -88,7 +88,7 @@ def test_simulate_does_not_mix_with_real_users(cli: Cli, good_csv: Path) -> None
         (("--log", "gru4rec"), "no policy 'gru4rec'"),
         (("--explore", 2), "probability"),
         (("--seed", -1), "a seed is"),
-        (("--users", 2, "--sessions", 2000, "--load"), "go on beyond today"),
+        (("--users", 2, "--sessions", 1, "--set", "session_gap=1000000", "--load"), "go on beyond today"),
     ],
 )
 def test_simulate_refuses_what_makes_no_sense(cli: Cli, arguments: tuple[object, ...], reason: str) -> None:

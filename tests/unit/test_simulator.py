@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from itertools import product
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from recsql.errors import InputError
+from recsql.settings import get_settings
+from workers.models.base import Decisions, TrainingData
 from workers.simulator.chance import Chance
 from workers.simulator.config import SimulatorConfig
 from workers.simulator.environment import Environment, State
@@ -20,8 +23,8 @@ from workers.simulator.factors import factorise
 from workers.simulator.gym import SlateEnv
 from workers.simulator.policies import ModelPolicy, OraclePolicy, RandomPolicy
 from workers.simulator.rollout import record, roll_out
-from workers.simulator.training import training_data
-from workers.simulator.world import World, simulated_world
+from workers.simulator.training import Chain, training_data
+from workers.simulator.world import World, movielens_world, simulated_world
 
 SMALL = SimulatorConfig(
     slate_size=2, pool_size=None, repeats=True, organic=0, drift=0.0, patience=2.0, patience_spread=0.0, clickbait=0.5
@@ -265,23 +268,47 @@ def test_training_data_have_states_actions_and_outcomes():
     world = simulated_world(config, 20)
     earned, log = record(Environment(config, world, 2), RandomPolicy(), 3)
     data = training_data(log, 20, world.n_items)
-    sequences, decisions = data.sequences, data.sequences.decisions
-    assert decisions is not None
-    assert decisions.rewards.sum() == earned.rewards.sum()
+    sequences, decided = data.sequences, decisions(data)
+    assert decided.rewards.sum() == earned.rewards.sum()
     # Two finds a session, and every click.
     assert len(sequences.items) == 20 * 3 * 2 + earned.rewards.sum()
-    assert (np.diff(decisions.places) >= 0).all()
-    assert (decisions.next_places < 0).sum() == 20 * 3
-    goes_on = decisions.next_places >= 0
-    assert (decisions.next_places[goes_on] >= decisions.places[goes_on]).all()
-    assert np.array_equal(decisions.next_items[:-1][goes_on[:-1]], decisions.items[1:][goes_on[:-1]])
+    assert (np.diff(decided.places) >= 0).all()
+    assert (decided.next_places < 0).sum() == 20 * 3
+    goes_on = decided.next_places >= 0
+    assert (decided.next_places[goes_on] >= decided.places[goes_on]).all()
+    assert np.array_equal(decided.next_items[:-1][goes_on[:-1]], decided.items[1:][goes_on[:-1]])
     # Before the first request there is nothing but the two finds.
-    assert np.array_equal(decisions.places[decisions.places < 2], np.ones(3 * log_steps_without_click(log)))
+    assert np.array_equal(decided.places[decided.places < 2], np.ones(3 * log_steps_without_click(log)))
     # A click is the next interaction.
     first = np.flatnonzero(log.clicks.any(1))[0]
     clicked = log.slates.items[first][log.clicks[first]]
-    place = decisions.places[3 * first]
+    place = decided.places[3 * first]
     assert np.array_equal(sequences.items[place + 1 : place + 1 + len(clicked)], clicked)
+
+
+def decisions(data: TrainingData) -> Decisions:
+    assert data.sequences.decisions is not None
+    return data.sequences.decisions
+
+
+def test_chains_say_what_follows_a_decision():
+    config = SimulatorConfig()
+    world = simulated_world(config, 20)
+    _, log = record(Environment(config, world, 2), RandomPolicy(), 2)
+    one, three, whole, later = (decisions(training_data(log, 20, world.n_items, chain)) for chain in get_args(Chain))
+    assert np.array_equal(
+        three.next_items[:-3][three.next_items[:-3] >= 0], three.items[3:][three.next_items[:-3] >= 0]
+    )
+    # Of each session all three decisions of the last request have none after them.
+    assert (three.next_items < 0).sum() == 3 * (one.next_items < 0).sum()
+    assert np.array_equal(whole.next_places, three.next_places)
+    assert (later.next_places == -1).all()
+    # Of the first user's first session: all clicks after the first request, less the mean over all first requests.
+    clicks = [log.clicks[(log.sessions == 0) & (log.users == user) & (log.steps > 0)].sum() for user in range(20)]
+    more = [log.clicks[(log.sessions == 1) & (log.users == user) & (log.steps > 0)].sum() for user in range(20)]
+    assert later.rewards[0] == pytest.approx(clicks[0] - np.mean(clicks + more), abs=1e-5)
+    # Two further positions of a mean click each.
+    assert whole.rewards - three.rewards == pytest.approx(np.full(len(one.items), 2 * log.clicks.mean()), rel=1e-5)
 
 
 def log_steps_without_click(log) -> int:
@@ -346,3 +373,20 @@ def test_factorise_finds_a_product():
     assert left @ right.T == pytest.approx(rows @ columns.T, abs=0.05)
     assert (left >= 0).all()
     assert (right >= 0).all()
+
+
+@pytest.mark.data
+def test_movielens_users_like_what_real_ones_liked(data_dir, monkeypatch):
+    monkeypatch.setenv("RECSQL_DATA", str(data_dir("ml-100k").parent))
+    get_settings.cache_clear()
+    world = movielens_world(SimulatorConfig(), 50)
+    get_settings.cache_clear()
+    # Of its 1,682 films, those that somebody gave 4 or 5 stars.
+    assert 1400 < world.n_items < 1682
+    assert world.topics.shape == (world.n_items, 8)
+    assert world.topics.sum(1) == pytest.approx(np.ones(world.n_items))
+    assert world.interests.max(1) == pytest.approx(np.ones(50))
+    # Star Wars (50) and The Empire Strikes Back (172) go together, and not with The English Patient (286).
+    rows = [world.item_ids.index(item) for item in ("50", "172", "286")]
+    shares = world.topics[rows] / np.linalg.norm(world.topics[rows], axis=1, keepdims=True)
+    assert shares[0] @ shares[1] > shares[0] @ shares[2] + 0.2

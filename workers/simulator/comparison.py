@@ -8,7 +8,7 @@ import numpy as np
 from recsql.errors import InputError
 from workers.models.base import Model, TrainingData, TrainingOptions
 from workers.models.registry import MODELS, get_model
-from workers.simulator.policies import ModelPolicy, OraclePolicy, RandomPolicy, RankingPolicy, RowPolicy
+from workers.simulator.policies import OraclePolicy, RandomPolicy, RankingPolicy, RowPolicy
 from workers.simulator.rollout import Earned, interval
 from workers.simulator.world import Array, World
 
@@ -88,8 +88,8 @@ def check_names(names: list[str]) -> None:
             raise InputError(f"there is no policy {name!r}; known are {', '.join((*KNOWN, *sorted(MODELS)))}")
 
 
-def learn_policy(name: str, data: TrainingData, options: TrainingOptions, config: dict[str, Any]) -> ModelPolicy:
-    """A policy by a model that is trained on a log.
+def learn_model(name: str, data: TrainingData, options: TrainingOptions, config: dict[str, Any]) -> Model:
+    """A model that is trained on a log.
 
     Args:
         name: of the model.
@@ -100,7 +100,7 @@ def learn_policy(name: str, data: TrainingData, options: TrainingOptions, config
     kind = get_model(name)
     model: Model = kind(kind.Config(**config))
     model.fit(data, options)
-    return ModelPolicy(name, model)
+    return model
 
 
 def compared(name: str, earned: Earned, greedy: Earned) -> Compared:

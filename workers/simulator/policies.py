@@ -1,6 +1,7 @@
 """Ways of ordering the candidates of a request, and slates drawn from an order by the stated distribution."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -127,6 +128,27 @@ class ModelPolicy(RankingPolicy):
     def scores(self, environment: Environment, state: State, pools: IntArray) -> FloatArray:
         """From the histories; NaN for users who have none."""
         return self.model.score(histories(state), pools)
+
+
+class SumPolicy(RankingPolicy):
+    """Orders by the sum of the scores of several models, as of the click itself and of what comes later.
+
+    Args:
+        name: as logs call it.
+        models: trained on item rows of the world, their scores in the same unit.
+        explore: as of :class:`RankingPolicy`.
+    """
+
+    reads_history = True
+
+    def __init__(self, name: str, models: Sequence[Model], explore: float = 0.0) -> None:
+        super().__init__(name, explore)
+        self.models = models
+
+    def scores(self, environment: Environment, state: State, pools: IntArray) -> FloatArray:
+        """From the histories; NaN for users who have none."""
+        read = histories(state)
+        return np.stack([model.score(read, pools) for model in self.models]).sum(axis=0, dtype=np.float32)
 
 
 class RowPolicy(RankingPolicy):

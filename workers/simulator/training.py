@@ -4,12 +4,13 @@ from dataclasses import replace
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from recsql.errors import InputError
 from workers.models.base import Decisions, IntArray, Sequences, TrainingData
 from workers.simulator.rollout import Log
 
-Chain = Literal["impression", "request", "slate"]
+Chain = Literal["impression", "request", "slate", "later"]
 
 
 def training_data(
@@ -27,7 +28,10 @@ def training_data(
         chain: what comes next: ``impression``, the next position of the slate and then the next request, as
             ``recsql.transition`` has it; or ``request``, the same position of the next request, so that each item is
             credited with the state that its slate led to (the decomposition of Ie et al., SlateQ, IJCAI 2019); or
-            ``slate``, the same with the clicks of the whole slate for a reward, so that later rewards count in full.
+            ``slate``, the same with the mean clicks of the other positions added to every reward, so that a further
+            request is worth a slate and not a position, without the noise of what the others happened to bring; or
+            ``later``, nothing, with the clicks of the session's later requests for a reward, less their mean at this
+            step: what an item leads to, by Monte Carlo, for a model of discount 0 beside one of the clicks themselves.
         max_steps: a session of more decisions is none and left out, as ``recsql.decision_process`` has it.
 
     Raises:
@@ -60,7 +64,8 @@ def _places(log: Log, sequences: Sequences) -> IntArray:
 
 
 def _decisions(log: Log, items: IntArray, places: IntArray, size: int, chain: Chain, max_steps: int) -> Decisions:
-    session = np.cumsum(np.diff(log.users, prepend=-1).astype(bool) | np.diff(log.sessions, prepend=-1).astype(bool))
+    is_first = (np.diff(log.users, prepend=-1) != 0) | (np.diff(log.sessions, prepend=-1) != 0)
+    session = np.cumsum(is_first, dtype=np.int64)
     length = np.bincount(session)[session] * size
     if log.n_requests and (length > max_steps).all():
         raise InputError(
@@ -74,12 +79,27 @@ def _decisions(log: Log, items: IntArray, places: IntArray, size: int, chain: Ch
     ahead = 1 if chain == "impression" else size
     goes_on = np.zeros(len(flat_session), np.bool_)
     goes_on[:-ahead] = flat_session[ahead:] == flat_session[:-ahead]
-    rewards = np.broadcast_to(log.clicks.sum(1, keepdims=True), log.clicks.shape) if chain == "slate" else log.clicks
+    rewards = log.clicks.astype(np.float32)
+    if chain == "slate":
+        rewards += (size - 1) * rewards.mean()
+    elif chain == "later":
+        rewards = np.repeat(_later(log, session)[:, None], size, axis=1).astype(np.float32)
+        goes_on[:] = False
     return Decisions(
         flat_places,
         flat_items,
-        rewards.ravel()[is_usable].astype(np.float32),
+        rewards.ravel()[is_usable],
         np.where(goes_on, np.roll(flat_places, -ahead), -1),
         np.where(goes_on, np.roll(flat_items, -ahead), -1),
         log.slates.propensities.ravel()[is_usable].astype(np.float32),
     )
+
+
+def _later(log: Log, session: IntArray) -> NDArray[np.float64]:
+    """Clicks of each request's session after it, less their mean over all sessions at this step."""
+    clicks = log.clicks.sum(1).astype(np.float64)
+    so_far = np.cumsum(clicks)
+    end = np.cumsum(np.bincount(session, clicks))
+    later = end[session] - so_far
+    means = np.bincount(log.steps, later) / np.maximum(np.bincount(log.steps), 1)
+    return later - means[log.steps]
