@@ -14,12 +14,13 @@ from recsql.errors import InputError, NotFoundError
 from workers.bandits.base import BanditConfig
 from workers.bandits.features import Projection, discount, freshness, standing
 from workers.bandits.posterior import Posterior, Statistics
-from workers.bandits.propensity import ensemble_propensities
 from workers.bandits.registry import make_bandit
 from workers.bandits.store import add_bandit, lock_bandit, read_items, reset_bandit
 from workers.bandits.thompson import Ensemble, Thompson
 from workers.bandits.update import update_bandit, update_bandits
 from workers.embed import embed
+from workers.ope.logs import Pools, SlateLog
+from workers.ope.targets import target_of
 from workers.spaces import add_space
 
 Connection = psycopg.Connection[Any]
@@ -198,9 +199,12 @@ def test_thompson_sampling_shows_with_the_propensities_that_it_says(connection: 
                 (policy_no, pool, scores, UUID(int=number), explore),
             ).fetchall()
             places = np.array([pool.index(row[0]) for row in found])
-            propensities, conditionals = ensemble_propensities(drawn, places, explore)
-            np.testing.assert_allclose([row[1] for row in found], propensities, atol=1e-12)
-            np.testing.assert_allclose([row[2] for row in found], conditionals, atol=1e-12)
+            pools = Pools(np.arange(len(pool))[None], np.array([scores]), places[None])
+            log = SlateLog(np.zeros((1, 3)), np.ones((1, 3)))
+            target = target_of(log, pools, drawn[:, None], explore, has_model=False)
+            assert target.conditionals is not None
+            np.testing.assert_allclose([row[1] for row in found], target.propensities[0], atol=1e-12)
+            np.testing.assert_allclose([row[2] for row in found], target.conditionals[0], atol=1e-12)
             firsts[places[0]] += explore == 0
     # Of four draws each is used sometimes.
     assert set(np.flatnonzero(firsts)) <= set(np.argmax(drawn, axis=1))

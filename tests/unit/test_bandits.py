@@ -12,9 +12,10 @@ from workers.bandits.features import Projection, discount, freshness, standing
 from workers.bandits.linucb import LinUCB
 from workers.bandits.online import OnlinePosterior
 from workers.bandits.posterior import PRIOR_VARIANCE, Statistics
-from workers.bandits.propensity import ensemble_propensities, rank_propensities
 from workers.bandits.registry import KINDS, make_bandit
 from workers.bandits.thompson import Thompson
+from workers.ope.logs import Pools, SlateLog
+from workers.ope.targets import target_of
 
 ITEMS = np.array([7, 9])
 
@@ -152,17 +153,21 @@ def lists(order: list[int], n_shown: int, explore: float) -> dict[tuple[int, ...
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.integers(1, 5), st.integers(0, 5), st.floats(0, 1), st.integers(0, 100), st.integers(1, 4))
-def test_propensities_are_those_of_all_rankings(m: int, n: int, explore: float, seed: int, n_orders: int) -> None:
+@given(st.integers(1, 5), st.integers(1, 5), st.floats(0, 1), st.integers(0, 100), st.integers(1, 4))
+def test_propensities_of_several_orders_are_those_of_all_rankings(
+    m: int, n: int, explore: float, seed: int, n_orders: int
+) -> None:
     n = min(n, m)
-    table = rank_propensities(m, n, explore)
-    np.testing.assert_allclose(table.sum(axis=0), 1)
     scores = np.random.default_rng(seed).random((n_orders, m))
     rankings = [lists(list(np.argsort(-row)), n, explore) for row in scores]
     chances = {slate: np.mean([one[slate] for one in rankings]) for slate in rankings[0]}
-    for slate, chance in chances.items():
-        marginal, conditional = ensemble_propensities(scores, np.array(slate, dtype=np.int64), explore)
-        assert conditional.prod() == pytest.approx(chance, abs=1e-12)
+    slates = np.array(list(chances), dtype=np.int64)
+    pools = Pools(np.tile(np.arange(m), (len(slates), 1)), np.zeros((len(slates), m)), slates)
+    log = SlateLog(np.zeros(slates.shape), np.ones(slates.shape))
+    found = target_of(log, pools, np.repeat(scores[:, None], len(slates), axis=1), explore, has_model=False)
+    assert found.conditionals is not None
+    for nth, slate in enumerate(chances):
+        assert found.conditionals[nth].prod() == pytest.approx(chances[slate], abs=1e-12)
         for k, item in enumerate(slate):
             expected = sum(other for shown, other in chances.items() if shown[k] == item)
-            assert marginal[k] == pytest.approx(expected, abs=1e-12)
+            assert found.propensities[nth, k] == pytest.approx(expected, abs=1e-12)
