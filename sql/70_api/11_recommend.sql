@@ -125,7 +125,7 @@ begin
     from main_component(v_parts) as c;
 
     if v_n_pool > p_n or p_log or v_explore > 0 then
-        v_order := ordered_pool(v_ranking.ranking_policy_no, v_user_no, v_item_nos, v_scores);
+        v_order := ordered_pool(v_ranking.ranking_policy_no, v_run_no, v_user_no, v_item_nos, v_scores);
         select array_agg(v_item_nos[o.place] order by o.rank), array_agg(v_scores[o.place] order by o.rank)
         into v_pool_nos, v_pool_scores
         from unnest(v_order) with ordinality as o (place, rank);

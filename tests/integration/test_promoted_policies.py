@@ -81,6 +81,22 @@ def test_recommend_orders_by_the_vectors_of_a_promoted_model(shop, version_no):
     assert pool == [f"i{n}" for n in (10, 9, 8, 7, 6, 5, 4, 2, 1, 3)]
 
 
+def test_recommend_follows_what_the_run_trained_of_a_promoted_model(shop, version_no):
+    promote(shop, add_policy(shop, "model", version_no))
+    newer = shop.execute(
+        "insert into recsql.model_version (model_no, run_no, config, dim) select v.model_no, r.run_no, '{}', 1 "
+        "from recsql.model_version as v cross join recsql.release as r returning version_no"
+    ).fetchone()[0]
+    shop.execute("select recsql.add_model_vectors(%s::integer, 1)", (newer,))
+    shop.execute("insert into recsql.user_vector select %s, user_no, '[1]' from recsql.app_user", (newer,))
+    shop.execute(
+        "insert into recsql.item_vector "
+        "select %s, item_no, case item_id when 'i4' then '[9]' else '[0]' end::vector from recsql.item",
+        (newer,),
+    )
+    assert shown(shop) == ["i4", "i1"]
+
+
 def test_recommend_without_vectors_of_the_user_goes_by_score(shop, version_no):
     promote(shop, add_policy(shop, "model", version_no))
     shop.execute("delete from recsql.user_vector")
