@@ -6,9 +6,10 @@ values
 (29, 'sarsa', 'vector', false, 'worth your while', 'user vector × item vectors of SARSA'),
 (30, 'cql', 'vector', false, 'worth your while', 'user vector × item vectors of conservative Q-learning'),
 (31, 'sqn', 'vector', false, 'worth your while', 'user vector × item vectors of next-item prediction with action values'),
-(32, 'reinforce', 'vector', false, 'worth your while', 'user vector × item vectors of top-K off-policy REINFORCE');
+(32, 'reinforce', 'vector', false, 'worth your while', 'user vector × item vectors of top-K off-policy REINFORCE'),
+(33, 'slate_q', 'vector', false, 'worth your while', 'user vector × item vectors of SlateQ');
 update recsql.fusion_policy
-set weights = weights || '{"q_learning": 1, "sarsa": 1, "cql": 1, "sqn": 1, "reinforce": 1}'
+set weights = weights || '{"q_learning": 1, "sarsa": 1, "cql": 1, "sqn": 1, "reinforce": 1, "slate_q": 1}'
 where policy = 'rrf';
 
 create table recsql.state_vector (

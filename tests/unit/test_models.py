@@ -31,6 +31,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "bert4rec": {**SEQUENCE, "masked": 0.4},
     "q_learning": DECISIONS,
     "cql": DECISIONS,
+    "slate_q": {**DECISIONS, "ahead_dim": 2},
     "sqn": DECISIONS,
     "reinforce": DECISIONS,
     "sarsa": DECISIONS,

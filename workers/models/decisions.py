@@ -83,6 +83,19 @@ def returns_of(decisions: Decisions, discount: float) -> FloatArray:
     return total.astype(np.float32)
 
 
+def steps_of(decisions: Decisions) -> IntArray:
+    """How many decisions of its session came before each, shape ``(n,)``."""
+    ahead = _next_of(decisions)
+    behind = np.full(len(ahead), -1)
+    behind[ahead[ahead >= 0]] = np.flatnonzero(ahead >= 0)
+    steps = (behind >= 0).astype(np.int64)
+    # Each round doubles how many steps back are counted.
+    while (behind >= 0).any():
+        steps = steps + np.where(behind < 0, 0, steps[behind])
+        behind = np.where(behind < 0, -1, behind[behind])
+    return steps
+
+
 def _next_of(decisions: Decisions) -> IntArray:
     """Index of each decision's next one: the first behind it of that place and item; -1 where the session ended."""
     n = len(decisions.places)

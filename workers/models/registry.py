@@ -35,6 +35,7 @@ MODELS: dict[str, str] = {
     "q_learning": "workers.models.q_learning:QLearning",
     "reinforce": "workers.models.reinforce:Reinforce",
     "sarsa": "workers.models.sarsa:Sarsa",
+    "slate_q": "workers.models.slate_q:SlateQ",
     "slit": "workers.models.slit:Slit",
     "sqn": "workers.models.sqn:Sqn",
     "transformer": "workers.models.transformer:Transformer",
