@@ -179,5 +179,5 @@ def later_rewards(decisions: Decisions, discount: float) -> FloatArray:
 
 def _outer(first: FloatArray, left: FloatArray, right: FloatArray) -> FloatArray:
     """Rows of ``first``, and behind them all products of those of ``left`` and ``right``."""
-    products = (left[:, :, None] * right[:, None, :]).reshape(len(left), -1)
+    products = (left[:, :, None] * right[:, None, :]).reshape(len(left), left.shape[1] * right.shape[1])
     return np.concatenate([first, products], axis=1)
