@@ -35,8 +35,9 @@ def _section(report: dict[str, Any]) -> str:
         report = report | {"results": {_of_validation(key): value for key, value in report["results"].items()}}
     ranks = any(key.endswith(".ndcg@10") for key in report["results"])
     is_quality = ranks and report["name"] in ("quality", "cf", "models", "neural_peers", "auc")
-    own = {"ablation": _changes, "ope": _estimates, "ope_intervals": _coverage}
-    render_table = _quality if is_quality else own.get(report["name"], _plain)
+    own = {"ablation": _changes, "ope": _estimates, "ope_intervals": _coverage, "simulator-ope": _cells}
+    name = "simulator-ope" if (report["name"], report["dataset"]) == ("simulator", "ope") else report["name"]
+    render_table = _quality if is_quality else own.get(name, _plain)
     return head + render_table(report["results"]) + "\n"
 
 
@@ -142,6 +143,24 @@ def _interval(results: dict[str, float], key: str) -> str:
     if f"{key}.lo" not in results:
         return ""
     return f" ({results[f'{key}.lo']:.3f} to {results[f'{key}.hi']:.3f})"
+
+
+def _cells(results: dict[str, float]) -> str:
+    """What sums up, then one row a logging policy and size of log: error and coverage of each estimator."""
+    is_cell = re.compile(r"(\w+(?:\.\d)?)\.(\d+)\.(\w+)\.rmse")
+    found = (match.groups() for match in map(is_cell.fullmatch, results) if match)
+    cells = sorted(found, key=lambda cell: (cell[0], int(cell[1])))
+    estimators = list(dict.fromkeys(estimator for _, _, estimator in cells))
+    of_cells = {f"{policy}.{size}." for policy, size, _ in cells}
+    rest = {key: value for key, value in results.items() if not key.startswith(tuple(of_cells))}
+    lines = ["| logging policy | requests | " + " | ".join(estimators) + " |", "|" + " --- |" * (2 + len(estimators))]
+    for policy, size in dict.fromkeys((policy, size) for policy, size, _ in cells):
+        told = [
+            f"{results[f'{policy}.{size}.{name}.rmse']:.4f}, {results[f'{policy}.{size}.{name}.coverage']:.0%}"
+            for name in estimators
+        ]
+        lines.append(f"| {policy} | {int(size):,} | " + " | ".join(told) + " |")
+    return _plain(rest) + "\n" + "\n".join(lines) + "\n"
 
 
 def _plain(results: dict[str, float]) -> str:

@@ -21,7 +21,7 @@ from workers.simulator.exact import long_run_value, request_values, session_valu
 from workers.simulator.exploration import marginals
 from workers.simulator.factors import factorise
 from workers.simulator.gym import SlateEnv
-from workers.simulator.policies import ModelPolicy, OraclePolicy, RandomPolicy
+from workers.simulator.policies import ModelPolicy, OraclePolicy, RandomPolicy, SumPolicy
 from workers.simulator.rollout import record, roll_out
 from workers.simulator.training import Chain, training_data
 from workers.simulator.world import World, movielens_world, simulated_world
@@ -326,12 +326,34 @@ def test_a_session_of_too_many_steps_is_left_out():
         SimulatorConfig(max_requests=100_000)
 
 
-def test_model_policy_reads_what_was_consumed():
-    class Last:
-        def score(self, histories, items):
-            newest = histories.items[histories.offsets[1:] - 1]
-            return -np.abs(items - newest[:, None]).astype(np.float32)
+class Last:
+    """A model that likes what is near the newest item."""
 
+    def score(self, histories, items):
+        newest = histories.items[histories.offsets[1:] - 1]
+        return -np.abs(items - newest[:, None]).astype(np.float32)
+
+
+class High:
+    """A model that likes high rows."""
+
+    def score(self, histories, items):
+        return items.astype(np.float32)
+
+
+def test_sum_policy_weighs_its_models():
+    config = SimulatorConfig(pool_size=None)
+    environment = Environment(config, simulated_world(config, 5, 24))
+    state, found = environment.begin_session(environment.newcomers(np.arange(5)))
+    pools = environment.pools(state)
+    # Half a step up is worth less than a whole one away from the newest item; twice as much is worth more.
+    near, _ = SumPolicy("near", [Last(), High()], [1.0, 0.5]).order(environment, state, pools)  # type: ignore[list-item]
+    high, _ = SumPolicy("high", [Last(), High()], [1.0, 2.0]).order(environment, state, pools)  # type: ignore[list-item]
+    assert np.array_equal(near[:, 0], found[:, -1])
+    assert (high[:, 0] == 23).all()
+
+
+def test_model_policy_reads_what_was_consumed():
     config = SimulatorConfig(pool_size=None)
     environment = Environment(config, simulated_world(config, 5, 24))
     state, found = environment.begin_session(environment.newcomers(np.arange(5)))

@@ -131,24 +131,28 @@ class ModelPolicy(RankingPolicy):
 
 
 class SumPolicy(RankingPolicy):
-    """Orders by the sum of the scores of several models, as of the click itself and of what comes later.
+    """Orders by a weighted sum of the scores of several models, as of the click itself and of what comes later.
 
     Args:
         name: as logs call it.
         models: trained on item rows of the world, their scores in the same unit.
+        weights: of each; all 1 when left out.
         explore: as of :class:`RankingPolicy`.
     """
 
     reads_history = True
 
-    def __init__(self, name: str, models: Sequence[Model], explore: float = 0.0) -> None:
+    def __init__(
+        self, name: str, models: Sequence[Model], weights: Sequence[float] | None = None, explore: float = 0.0
+    ) -> None:
         super().__init__(name, explore)
-        self.models = models
+        self.models, self.weights = models, weights or [1.0] * len(models)
 
     def scores(self, environment: Environment, state: State, pools: IntArray) -> FloatArray:
         """From the histories; NaN for users who have none."""
         read = histories(state)
-        return np.stack([model.score(read, pools) for model in self.models]).sum(axis=0, dtype=np.float32)
+        parts = [weight * model.score(read, pools) for weight, model in zip(self.weights, self.models, strict=True)]
+        return np.stack(parts).sum(axis=0, dtype=np.float32)
 
 
 class RowPolicy(RankingPolicy):
