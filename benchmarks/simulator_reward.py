@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from scipy import stats
 
-from workers.models.base import Model, TrainingData, TrainingOptions
+from workers.models.base import TrainingData, TrainingOptions
 from workers.simulator.comparison import learn_model
 from workers.simulator.config import SimulatorConfig
 from workers.simulator.environment import Environment
-from workers.simulator.policies import ModelPolicy, OraclePolicy, RandomPolicy, RankingPolicy, RowPolicy, SumPolicy
+from workers.simulator.policies import ModelPolicy, OraclePolicy, RandomPolicy, RankingPolicy, RowPolicy
 from workers.simulator.rollout import Earned, record, roll_out
 from workers.simulator.training import Chain, training_data
 from workers.simulator.world import World, simulated_world
@@ -49,22 +49,14 @@ class Learner:
 
 _STATE = {"network": "gru", "dim": 32, "hidden_dim": 32, "max_length": 20, "batch_tokens": 2048, "warmup_steps": 20,
           "learning_rate": 0.01, "average": 0.98, "epochs": 5}  # fmt: skip
-_SMALL = {"dim": 2, "hidden_dim": 8, "items": "id", "weight_decay": 0.1, "negatives": 0.0, "huber": 100.0,
-          "batch_tokens": 8192, "average": 0.95}  # fmt: skip
-_LATER_WEIGHT = 1.4
-"""Of what comes later: more than 1, since the policy that is sought earns more in the time that it wins than the one
-that logged, whose sessions the estimate is of."""
 GREEDY = "greedy"
-LATER = "q_later"
 LEARNERS: dict[str, Learner] = {
     GREEDY: Learner("q_learning", {**_STATE, "discount": 0.0}),
-    LATER: Learner("q_learning", {**_STATE, **_SMALL, "discount": 0.0}, "later"),
+    "slate_q": Learner("slate_q", _STATE, "impression"),
     "gru4rec": Learner("gru4rec", {"dim": 32, "hidden_dim": 32, "max_length": 20, "batch_tokens": 2048, "epochs": 10}),
     "q_learning": Learner("q_learning", {**_STATE, "discount": 0.9, "negatives": 0.0, "epochs": 8}, "slate"),
     "sarsa": Learner("sarsa", {**_STATE, "discount": 0.9, "negatives": 0.0, "epochs": 8}, "slate"),
 }
-"""``q_later`` is the greedy model plus a small one of what comes later, by Monte Carlo: one step of policy improvement
-on the policy that logged."""
 
 
 def measure_reward(
@@ -88,17 +80,13 @@ def measure_reward(
         _, log = record(Environment(config, world, 2 * nth), logging, LOG_SESSIONS)
         policies: list[RankingPolicy] = [RandomPolicy(), logging, *_oracles()]
         data: dict[Chain, TrainingData] = {}
-        learnt: dict[str, Model] = {}
         for name in names:
             learner = LEARNERS[name]
             if learner.chain not in data:
                 made = training_data(log, world.n_users, world.n_items, learner.chain)
                 data[learner.chain] = replace(made, content=_content(world))
-            learnt[name] = learn_model(learner.model, data[learner.chain], TrainingOptions(seed=nth), learner.config)
-            if name == LATER:
-                policies.append(SumPolicy(name, [learnt[GREEDY], learnt[LATER]], [1.0, _LATER_WEIGHT]))
-            else:
-                policies.append(ModelPolicy(name, learnt[name]))
+            learnt = learn_model(learner.model, data[learner.chain], TrainingOptions(seed=nth), learner.config)
+            policies.append(ModelPolicy(name, learnt))
         some = replace(world, interests=world.interests[:N_EVALUATED], patience=world.patience[:N_EVALUATED])
         for policy in policies:
             earned = roll_out(Environment(config, some, 2 * nth + 1), policy, EVALUATION_SESSIONS)

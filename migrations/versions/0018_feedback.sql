@@ -55,14 +55,13 @@ inner join recsql.event_kind as k on k.kind = v.kind;
 create table recsql.decision_process (
     is_only boolean primary key default true check (is_only),
     session_gap interval not null default interval '30 minutes' check (session_gap > interval '0'),
-    discount real not null default 0.9 check (discount >= 0 and discount < 1),
     max_steps integer not null default 1000 check (max_steps >= 1),
     feature_keys text [] not null default '{}',
     segment_keys text [] not null default '{}'
 );
 comment on table recsql.decision_process is
-'One row: how feedback is read as a decision process. session_gap: the silence that ends a session; discount: what the next step is '
-'worth beside this one; max_steps: a session of more is no session and is left out; feature_keys: attributes of users that are part of '
+'One row: how feedback is read as a decision process. session_gap: the silence that ends a session; '
+'max_steps: a session of more is no session and is left out; feature_keys: attributes of users that are part of '
 'the state; segment_keys: attributes of users that make a segment in the views of feedback.';
 insert into recsql.decision_process default values;
 

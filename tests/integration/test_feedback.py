@@ -333,7 +333,7 @@ def test_transition_of_an_offline_run_ends_at_the_cut(decided):
     [
         "select recsql_api.record_impressions(gen_random_uuid(), 'u', '{i1}')",
         "update recsql.reward set reward = reward + 1",
-        "update recsql.decision_process set discount = 0.5",
+        "update recsql.decision_process set max_steps = 5",
     ],
 )
 def test_input_state_changes_with_what_policies_learn_from(shop, change):

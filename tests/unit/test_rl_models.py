@@ -18,7 +18,7 @@ from recsql.errors import ModelError
 from workers.models.base import Decisions, Model, Sequences, TrainingData
 from workers.models.batching import Batch, training_batches
 from workers.models.cql import CqlConfig, CqlLoss
-from workers.models.decisions import check_decisions, derived_decisions, returns_of
+from workers.models.decisions import check_decisions, derived_decisions, returns_of, steps_of
 from workers.models.events import Events
 from workers.models.item_tables import ItemTables
 from workers.models.joint import JointConfig, JointLoss
@@ -28,6 +28,7 @@ from workers.models.q_values import ValueConfig, ValueLoss
 from workers.models.registry import get_model
 from workers.models.reinforce import ReinforceConfig, ReinforceLoss
 from workers.models.sarsa import Sarsa
+from workers.models.slate_q import SlateQ, SlateQConfig, later_rewards
 from workers.models.sqn import SqnConfig, SqnLoss
 from workers.models.start import fresh_windows
 
@@ -402,3 +403,63 @@ def test_policies_survive_decisions_of_nobody_and_of_no_reward(name: str) -> Non
 def test_policies_refuse_what_is_of_the_next_item(option: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="leave them at their defaults"):
         ValueConfig(**option)
+
+
+def test_later_rewards_are_of_the_session_less_their_mean_at_the_step() -> None:
+    # Two sessions of three and two decisions, over three places of one user.
+    decisions = Decisions(
+        places=np.array([0, 0, 1, 2, 2]),
+        items=np.array([1, 2, 3, 1, 2]),
+        rewards=np.array([0, 1, 2, 4, 0], dtype=np.float32),
+        next_places=np.array([0, 1, -1, 2, -1]),
+        next_items=np.array([2, 3, -1, 2, -1]),
+        propensities=np.full(5, np.nan, dtype=np.float32),
+    )
+    assert steps_of(decisions).tolist() == [0, 1, 2, 0, 1]
+    # With discount 1/2, what comes later is 1/2 + 2/4 = 1, then 2/2 = 1, then 0; and 0, 0 in the other session.
+    # The means at steps 0, 1, 2 are 1/2, 1/2, 0.
+    assert later_rewards(decisions, 0.5).tolist() == pytest.approx([0.5, 0.5, 0, -0.5, -0.5])
+
+
+def test_slate_q_prefers_what_leads_on() -> None:
+    """Items 1 and 2 are taken half of the time; who takes 2 is rewarded by 2 afterwards, who takes 1 by nothing."""
+    rng = np.random.default_rng(0)
+    n_users, chosen = 600, rng.integers(1, 3, 600)
+    is_taken = rng.random(n_users) < 0.5
+    # Each user has had item 0; who takes what was offered is offered item 3 then, and the rest of them nothing.
+    histories = [[0, int(item)] if taken else [0] for item, taken in zip(chosen, is_taken, strict=True)]
+    sequences = Sequences.from_lists(histories)
+    first = sequences.offsets[:-1]
+    places, items, rewards, next_places, next_items = [], [], [], [], []
+    for user in range(n_users):
+        goes_on = bool(is_taken[user])
+        places += [first[user]] + [first[user] + 1] * goes_on
+        items += [chosen[user]] + [3] * goes_on
+        rewards += [float(is_taken[user])] + [2.0 * (chosen[user] == 2)] * goes_on
+        next_places += [first[user] + 1 if goes_on else -1] + [-1] * goes_on
+        next_items += [3 if goes_on else -1] + [-1] * goes_on
+    decisions = Decisions(
+        np.array(places),
+        np.array(items),
+        np.array(rewards, dtype=np.float32),
+        np.array(next_places),
+        np.array(next_items),
+        np.full(len(places), np.nan, dtype=np.float32),
+    )
+    data = TrainingData(replace(sequences, decisions=decisions), 4)
+    options = {"dim": 8, "epochs": 30, "learning_rate": 0.01, "negatives": 0.0, "ahead_epochs": 60, "weight": 1.0}
+    options |= {"ahead_decay": 0.0, "weight_decay": 0.0, "batch_tokens": 256}
+    model = SlateQ(SlateQConfig(**options))
+    model.fit(data)
+    asked = Sequences.from_lists([[0]])
+    near, far = model.score(asked, np.array([[1, 2]]))[0]
+    # R is 1/2 for both. At the first step the mean of what comes later is 1/2, so A is -1/2 of item 1 and 3/2 of
+    # item 2; nothing came of 300 first steps, -1/2 each, and of 150 second ones, 0 each: b = -1/3. What something came
+    # of has a mean reward of (300 + 150 · 2) / 450 = 4/3. Hence 1/2 (1 + 3/4 (-1/2 + 1/3)) = 0.44 and
+    # 1/2 (1 + 3/4 (3/2 + 1/3)) = 1.19.
+    assert near == pytest.approx(0.44, abs=0.12)
+    assert far == pytest.approx(1.19, abs=0.15)
+    greedy = SlateQ(SlateQConfig(**(options | {"weight": 0.0})))
+    greedy.fit(data)
+    alike = greedy.score(asked, np.array([[1, 2]]))[0]
+    assert alike == pytest.approx([0.5, 0.5], abs=0.12)

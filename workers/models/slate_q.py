@@ -30,12 +30,12 @@ _PARTS = ("taken", "ahead")
 class SlateQConfig(ValueConfig):
     """Hyperparameters of SlateQ; those that are not named here are of the model of the reward."""
 
-    discount: float = Field(0.98, ge=0, le=1)
+    discount: float = Field(1.0, ge=0, le=1)
     """What the next decision of a session is worth beside this one; the items of a list are a decision each."""
-    weight: float = Field(1.5, ge=0)
+    weight: float = Field(2.0, ge=0)
     """How much what comes later counts beside the reward: more than 1, since it is to be earned by a better policy than
     the one that logged; 0 ranks by the reward alone."""
-    ahead_dim: int = Field(4, ge=2)
+    ahead_dim: int = Field(2, ge=2)
     """Width of the vectors that say what comes later, of which the log tells little."""
     ahead_epochs: int = Field(5, ge=1)
     """Passes over the decisions that something came of."""

@@ -1,7 +1,6 @@
 """Ways of ordering the candidates of a request, and slates drawn from an order by the stated distribution."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -128,31 +127,6 @@ class ModelPolicy(RankingPolicy):
     def scores(self, environment: Environment, state: State, pools: IntArray) -> FloatArray:
         """From the histories; NaN for users who have none."""
         return self.model.score(histories(state), pools)
-
-
-class SumPolicy(RankingPolicy):
-    """Orders by a weighted sum of the scores of several models, as of the click itself and of what comes later.
-
-    Args:
-        name: as logs call it.
-        models: trained on item rows of the world, their scores in the same unit.
-        weights: of each; all 1 when left out.
-        explore: as of :class:`RankingPolicy`.
-    """
-
-    reads_history = True
-
-    def __init__(
-        self, name: str, models: Sequence[Model], weights: Sequence[float] | None = None, explore: float = 0.0
-    ) -> None:
-        super().__init__(name, explore)
-        self.models, self.weights = models, weights or [1.0] * len(models)
-
-    def scores(self, environment: Environment, state: State, pools: IntArray) -> FloatArray:
-        """From the histories; NaN for users who have none."""
-        read = histories(state)
-        parts = [weight * model.score(read, pools) for weight, model in zip(self.weights, self.models, strict=True)]
-        return np.stack(parts).sum(axis=0, dtype=np.float32)
 
 
 class RowPolicy(RankingPolicy):

@@ -4,13 +4,12 @@ from dataclasses import replace
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from recsql.errors import InputError
 from workers.models.base import Decisions, IntArray, Sequences, TrainingData
 from workers.simulator.rollout import Log
 
-Chain = Literal["impression", "request", "slate", "later"]
+Chain = Literal["impression", "request", "slate"]
 
 
 def training_data(
@@ -27,11 +26,9 @@ def training_data(
         n_items: rows of items.
         chain: what comes next: ``impression``, the next position of the slate and then the next request, as
             ``recsql.transition`` has it; or ``request``, the same position of the next request, so that each item is
-            credited with the state that its slate led to (the decomposition of Ie et al., SlateQ, IJCAI 2019); or
+            credited with the state that its slate led to; or
             ``slate``, the same with the mean clicks of the other positions added to every reward, so that a further
-            request is worth a slate and not a position, without the noise of what the others happened to bring; or
-            ``later``, nothing, with the clicks of the session's later requests for a reward, less their mean at this
-            step: what an item leads to, by Monte Carlo, for a model of discount 0 beside one of the clicks themselves.
+            request is worth a slate and not a position, without the noise of what the others happened to bring.
         max_steps: a session of more decisions is none and left out, as ``recsql.decision_process`` has it.
 
     Raises:
@@ -82,9 +79,6 @@ def _decisions(log: Log, items: IntArray, places: IntArray, size: int, chain: Ch
     rewards = log.clicks.astype(np.float32)
     if chain == "slate":
         rewards += (size - 1) * rewards.mean()
-    elif chain == "later":
-        rewards = np.repeat(_later(log, session)[:, None], size, axis=1).astype(np.float32)
-        goes_on[:] = False
     return Decisions(
         flat_places,
         flat_items,
@@ -93,13 +87,3 @@ def _decisions(log: Log, items: IntArray, places: IntArray, size: int, chain: Ch
         np.where(goes_on, np.roll(flat_items, -ahead), -1),
         log.slates.propensities.ravel()[is_usable].astype(np.float32),
     )
-
-
-def _later(log: Log, session: IntArray) -> NDArray[np.float64]:
-    """Clicks of each request's session after it, less their mean over all sessions at this step."""
-    clicks = log.clicks.sum(1).astype(np.float64)
-    so_far = np.cumsum(clicks)
-    end = np.cumsum(np.bincount(session, clicks))
-    later = end[session] - so_far
-    means = np.bincount(log.steps, later) / np.maximum(np.bincount(log.steps), 1)
-    return later - means[log.steps]
