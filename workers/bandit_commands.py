@@ -11,7 +11,7 @@ app = typer.Typer(no_args_is_help=True, help="Add, watch and update rankings tha
 
 Name = Annotated[str, typer.Argument(help="Name of the bandit, as 'recsql bandit list' shows it.")]
 
-KINDS = ("linucb", "thompson", "greedy")
+KINDS = ("thompson", "linucb", "greedy")
 FEATURES = ("bias", "position", "score", "new", "taste")
 """The features before the projected ones."""
 
@@ -31,11 +31,11 @@ def list_bandits(as_json: Json = False) -> None:
 def add(
     name: Annotated[str, typer.Argument(help="What the bandit, a ranking policy, is to be called.")],
     kind: Annotated[
-        str, typer.Option(help="How it explores: linucb, thompson, or greedy (with --explore).")
-    ] = "linucb",
+        str, typer.Option(help="How it explores: thompson, linucb, or greedy (with --explore).")
+    ] = "thompson",
     alpha: Annotated[
         float | None,
-        typer.Option(min=0, help="How much it explores, in standard deviations; by default 1, of thompson 0.5."),
+        typer.Option(min=0, help="How much it explores, in standard deviations; by default 0.5, of linucb 1."),
     ] = None,
     ridge: Annotated[float | None, typer.Option(help="Prior precision of the weights; by default 1.")] = None,
     shrinkage: Annotated[
@@ -69,7 +69,7 @@ def add(
         raise InputError(f"--kind is {kind}, which is none of {', '.join(KINDS)}.")
     given = {
         "bandit": kind,
-        "alpha": 0.5 if alpha is None and kind == "thompson" else alpha,
+        "alpha": 1.0 if alpha is None and kind == "linucb" else alpha,
         "ridge": ridge,
         "shrinkage": shrinkage,
         "content_dims": content_dims,

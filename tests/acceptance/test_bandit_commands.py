@@ -24,7 +24,7 @@ def test_bandit_is_added_learns_and_is_shown(cli, films, connection):
     assert done.returncode == 0, done.stderr
     added = json.loads(done.stdout)
     # Something came of the request, so that both of its impressions count at once.
-    assert (added["kind"], added["space"], added["n_outcomes"], added["mean_reward"]) == ("linucb", "text", 2, 0.5)
+    assert (added["kind"], added["space"], added["n_outcomes"], added["mean_reward"]) == ("thompson", "text", 2, 0.5)
     assert json.loads(cli("bandit", "update", "--json").stdout) == [
         {"policy": "explorer", "read": 0, "corrected": 0, "skipped": {}}
     ]
@@ -54,7 +54,7 @@ def test_bandit_commands_say_what_is_wrong(cli, connection):
         (("update",), "There is no bandit: 'recsql bandit add NAME' makes one."),
         (("update", "x"), "There is no bandit 'x'"),
         (("add", "x"), "There is no content space yet"),
-        (("add", "x", "--kind", "oracle"), "--kind is oracle, which is none of linucb, thompson, greedy"),
+        (("add", "x", "--kind", "oracle"), "--kind is oracle, which is none of thompson, linucb, greedy"),
         (("add", "x", "--ridge", "0"), "--ridge is 0.0: Input should be greater than 0"),
     ):
         done = cli("bandit", *arguments)

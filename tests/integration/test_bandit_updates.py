@@ -347,7 +347,7 @@ def test_rows_that_cannot_be_used_are_skipped_with_the_reason(connection: Connec
 
 
 def test_all_zero_rewards_give_scores_of_nothing(connection: Connection) -> None:
-    policy_no = add_bandit(connection, "b", CONFIG)
+    policy_no = add_bandit(connection, "b", CONFIG.model_copy(update={"bandit": "linucb"}))
     for k in range(10):
         show(connection, [f"i{k}", f"i{k + 1}"])
     update_bandit(connection, "b")

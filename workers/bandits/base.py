@@ -18,9 +18,9 @@ class BanditConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    bandit: Literal["linucb", "thompson", "greedy"] = "linucb"
-    """How it explores."""
-    alpha: float = Field(default=1.0, ge=0, allow_inf_nan=False)
+    bandit: Literal["linucb", "thompson", "greedy"] = "thompson"
+    """How it explores; LinUCB repeats itself until the next update, and is worse than ε-greedy then."""
+    alpha: float = Field(default=0.5, ge=0, allow_inf_nan=False)
     """Standard deviations of the expected reward that LinUCB adds, and by which Thompson sampling's draws differ."""
     ridge: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     """Prior precision of the weights, in units of the noise's."""
