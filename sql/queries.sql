@@ -1378,9 +1378,13 @@ select distinct t.user_no, t.n_before from recsql.transition(%(run_no)s::integer
 -- Make an empty partition for a version's states.
 select recsql.reset_state_vectors(%(version)s::integer);
 
--- real_user --
--- A user who is not simulated, if there is one.
-select u.user_id from recsql.app_user as u where not u.attributes @> '{"simulated": true}' order by u.user_no limit 1;
+-- other_user --
+-- A user who is not of a simulation, if there is one, and whether he is of another one.
+select u.user_id, u.attributes @> '{"simulated": true}' as is_simulated
+from recsql.app_user as u
+where not u.attributes @> jsonb_build_object('simulated', true, 'simulation', %(simulation)s::text)
+order by is_simulated, u.user_no
+limit 1;
 
 -- other_item --
 -- The first of some items that goes by another title here.
@@ -1393,8 +1397,8 @@ limit 1;
 -- simulated_requests --
 -- A table for the requests of a simulation as they are copied, one row per request, gone with the transaction.
 create temporary table simulated_request (
-    request_id uuid, user_id text, policy text, explore real, pool_ids text [], pool_scores real [], item_ids text [],
-    propensities real [], conditionals real [], at timestamptz
+    request_id uuid, user_id text, policy text, explore double precision, pool_ids text [], pool_scores real [], item_ids text [],
+    propensities double precision [], conditionals double precision [], at timestamptz
 ) on commit drop;
 
 -- put_simulated_requests --
@@ -1465,10 +1469,16 @@ values (%(policy)s, %(kind)s, %(version)s::integer, %(explore)s::double precisio
 on conflict (policy) do nothing
 returning policy, kind, version_no as version, explore, config;
 
+-- fusion_policy_named --
+-- The fusion policy of a name, if there is one.
+select f.policy from recsql.fusion_policy as f where f.policy = %(policy)s;
+
 -- drop_ranking_policy --
--- Remove a ranking policy that no slot serves, with its propensities and evaluations; decisions stay.
+-- Remove a ranking policy that no slot serves, with its propensities and evaluations; decisions stay. Whoever promotes it meanwhile
+-- waits, and finds it gone.
 delete from recsql.ranking_policy as p
-where p.policy = %(policy)s and not exists (
+using (select q.ranking_policy_no from recsql.ranking_policy as q where q.policy = %(policy)s for update) as l
+where p.ranking_policy_no = l.ranking_policy_no and not exists (
     select from recsql.release as r where r.ranking_policy_no = p.ranking_policy_no
 )
 returning p.policy;
@@ -1518,11 +1528,16 @@ order by r.at, r.request_id;
 select v.artifact, v.artifact_sha256, v.item_nos from recsql.model_version as v where v.version_no = %(version)s::integer;
 
 -- trained_until --
--- When a policy last learnt: of a version the newest event that it has seen, or when the run that trained it began where its rows are gone,
--- of a bandit its last update; null if it never learns.
+-- When a policy last learnt: of a version the end of what its run may see, of a bandit its last update; null if it never learns.
 select case p.kind
     when 'model'
-        then coalesce((select max(i.at) from recsql.interaction as i where i.run_no = t.run_no), r.as_of, t.created_at)
+        then coalesce(
+            case
+                when r.split_no is null then r.as_of
+                else (select max(c.cut_at) from recsql.split_cut as c where c.split_no = r.split_no)
+            end,
+            t.created_at
+        )
     when 'bandit' then b.updated_at
 end
 from recsql.ranking_policy as p

@@ -131,20 +131,19 @@ def _decisions(rows: list[Any], item_nos: IntArray, user_nos: IntArray, offsets:
     """What was offered to users and came of it, without items that the catalogue does not have; None without any."""
     if not rows:
         return None
-    users, offered, _, n_before, next_n_before, next_offered, _ = np.array(rows, dtype=np.float64).T
+    users, offered, rewards, n_before, next_n_before, next_offered, propensities = np.array(rows, dtype=np.float64).T
     items, next_items = rows_of(item_nos, _integers(offered)), rows_of(item_nos, _integers(next_offered))
     is_last = np.isnan(next_n_before)
     is_known = (items >= 0) & (is_last | (next_items >= 0))
     starts = offsets[np.searchsorted(user_nos, _integers(users))]
     next_places = np.where(is_last, -1, starts + _integers(next_n_before) - 1)
-    rewards, propensities = (np.array([row[column] for row in rows], dtype=np.float32) for column in (2, 6))
     return Decisions(
         places=(starts + _integers(n_before) - 1)[is_known],
         items=items[is_known],
-        rewards=rewards[is_known],
+        rewards=rewards[is_known].astype(np.float32),
         next_places=next_places[is_known],
         next_items=next_items[is_known],
-        propensities=propensities[is_known],
+        propensities=propensities[is_known].astype(np.float32),
     )
 
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import psycopg
@@ -12,9 +12,11 @@ from psycopg.types.json import Jsonb
 from recsql.errors import InputError, ModelError, NotFoundError
 from recsql.queries import QUERIES
 from workers.ope.estimators import Form
-from workers.ope.evaluation import Evaluation, evaluate
-from workers.ope.rankers import Policy, trained_until
-from workers.ope.store import Window, propose, read_log
+from workers.ope.evaluation import Evaluation, against_served, evaluate
+from workers.ope.logs import SlateTarget
+from workers.ope.rankers import Policy, explored_by, find_policy, scores_of, trained_until
+from workers.ope.store import Logged, Window, propose, read_log
+from workers.ope.targets import target_of
 
 N_RESAMPLES = 1000
 
@@ -26,25 +28,36 @@ def evaluate_policy(
     form: Form = "position",
     seed: int = 0,
     progress: Callable[[str], None] = lambda stage: None,
+    *,
+    is_candidate: bool = False,
 ) -> tuple[int, Evaluation]:
     """Evaluate a policy by what others logged, and keep the evaluation; its number and what it says.
 
     Of a policy that learns only requests after it last did are read; where the window asks for older ones the verdict
     is *cannot tell*, since the policy may have learnt from what came of them.
 
+    With ``is_candidate`` it is better only if it is also better than what the window's slot serves now.
+
     Raises:
-        ModelError: what the policy ranks by is gone, damaged, or of another release.
+        ModelError: what the policy ranks by is gone, damaged, or of another release, or it learnt meanwhile.
     """
     learnt = trained_until(connection, policy)
     if learnt is not None and window.from_at is None:
-        window = replace(window, from_at=learnt)
+        window = replace(window, from_at=learnt + timedelta(microseconds=1))
     progress("log")
     logged = read_log(connection, window)
     target = propose(connection, policy, logged, seed, progress)
     progress("estimates")
     found = evaluate(logged.log, target, form=form, n_rejected=logged.n_rejected, n_resamples=N_RESAMPLES, seed=seed)
+    if trained_until(connection, policy) != learnt:
+        raise ModelError(
+            f"Policy '{policy.policy}' learnt while it was evaluated: try again, if need be without workers."
+        )
     if learnt is not None:
         found = _minding(found, policy, learnt, window.from_at)
+    if is_candidate and found.verdict == "better":
+        present = _present(connection, window.slot or "default", logged, seed)
+        found = against_served(found, logged.log, target, present, form)
     decides = found.decides
     row = {
         "policy_no": policy.ranking_policy_no,
@@ -66,6 +79,16 @@ def evaluate_policy(
     number = connection.execute(QUERIES["add_policy_evaluation"], finite(row)).fetchone()
     assert number is not None
     return number[0], found
+
+
+def _present(connection: psycopg.Connection[Any], slot: str, logged: Logged, seed: int) -> SlateTarget:
+    """What a slot would do now in logged requests: its ranking policy, or the order of their pools."""
+    served = connection.execute(QUERIES["served_policy"], {"slot": slot}).fetchone()
+    scores, explore = None, 0.0
+    if served is not None and served[0] is not None:
+        policy = find_policy(connection, served[0])
+        scores, explore = scores_of(connection, policy, logged.requests), explored_by(policy)
+    return target_of(logged.log, logged.requests.pools, scores, explore, seed=seed)
 
 
 def _minding(found: Evaluation, policy: Policy, learnt: datetime, from_at: datetime | None) -> Evaluation:
@@ -158,7 +181,7 @@ def promote_policy(
     seed: int = 0,
     progress: Callable[[str], None] = lambda stage: None,
 ) -> dict[str, Any]:
-    """Evaluate a policy anew and have it order what the window's slot serves if it is better than what was logged.
+    """Evaluate a policy anew and have it order what the slot serves if it is better than what was logged and served.
 
     Args:
         connection: in autocommit mode, so that a refusal is recorded.
@@ -177,10 +200,13 @@ def promote_policy(
         NotFoundError: nothing is released in the slot.
     """
     slot = window.slot or "default"
-    if not connection.execute(QUERIES["served_policy"], {"slot": slot}).fetchone():
+    served = connection.execute(QUERIES["served_policy"], {"slot": slot}).fetchone()
+    if not served:
         raise NotFoundError(f"Nothing is released in slot '{slot}': 'recsql run' makes a run and serves it.")
+    if served[0] == policy.policy:
+        raise InputError(f"Policy '{policy.policy}' orders what slot '{slot}' serves already.")
     try:
-        number, found = evaluate_policy(connection, policy, window, form, seed, progress)
+        number, found = evaluate_policy(connection, policy, window, form, seed, progress, is_candidate=True)
     except ModelError as error:
         # What cannot be ranked by cannot be served either, forced or not.
         record_decision(connection, slot, policy, policy.policy, "refuse", str(error), None)

@@ -46,7 +46,11 @@ Form = Annotated[
     FormOption,
     typer.Option(help="Whether an item's reward depends on its position alone, or on what is above as well."),
 ]
-Seed = Annotated[int, typer.Option(help="Of the folds of the reward model and of the bootstrap.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of the folds of the reward model and of the bootstrap.")]
+
+
+NO_RELEASE = "no release"
+"""As requests are logged where nothing is released."""
 
 
 @app.command("list")
@@ -75,10 +79,14 @@ def add(
     as_json: Json = False,
 ) -> None:
     """Add a ranking policy; nothing is served by it until it is promoted. Bandits: 'recsql bandit add'."""
-    if not name or name.strip() != name:
-        raise InputError("The name of a policy is text without spaces around it.")
+    if not name or name.strip() != name or len(name) > 100 or not name.isprintable():
+        raise InputError("The name of a policy is up to 100 characters on one line, without spaces around it.")
     if (kind is Kind.model) != (version is not None):
         raise InputError("A policy of kind model takes --version, and only such a one: 'recsql model list' shows them.")
+    if kind is Kind.uniform and explore:
+        raise InputError("A uniform policy draws every position: leave --explore out.")
+    if name == NO_RELEASE or rows("fusion_policy_named", policy=name):
+        raise InputError(f"'{name}' is what requests without a ranking policy are logged as: choose another name.")
     if version is not None and not rows("version_config", version=version):
         raise NotFoundError(f"There is no model version {version}: 'recsql model list' shows them.")
     added = rows(
@@ -229,9 +237,12 @@ def _window(
 ) -> "Window":
     from workers.ope.store import Window
 
+    begin, end = _time(from_at, "--from"), _time(until_at, "--until")
+    if begin is not None and end is not None and begin >= end:
+        raise InputError(f"--from {from_at} is not before --until {until_at}.")
     return Window(
-        _time(from_at, "--from"),
-        _time(until_at, "--until"),
+        begin,
+        end,
         slot,
         domain,
         None if segment is None else _object(segment, "--segment"),

@@ -31,7 +31,7 @@ create index event_request_idx on recsql.event (request_id) where request_id is 
 
 create table recsql.reward (
     kind_no smallint primary key references recsql.event_kind on delete cascade,
-    reward real not null,
+    reward real not null check (reward > '-infinity' and reward < 'infinity'),
     within interval not null default interval '1 day' check (within > interval '0'),
     half_life interval check (half_life > interval '0')
 );

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console, RenderableType
+from rich.markup import escape
 from rich.table import Table
 
 from recsql.errors import InputError
@@ -33,7 +34,8 @@ def emit(data: Mapping[str, Any] | Sequence[Any], as_json: bool, text: Renderabl
     if as_json:
         print(json.dumps(data, default=_plain))  # noqa: T201
     else:
-        _stdout.print(text if text is not None else table(data))
+        # What names hold is no markup.
+        _stdout.print(text if text is not None else table(data), markup=False)
 
 
 def table(data: Mapping[str, Any] | Sequence[Any], title: str | None = None) -> Table:
@@ -63,7 +65,7 @@ def _cell(value: Any) -> str:
         return f"{value:.4f}"
     if isinstance(value, datetime):
         return f"{value.astimezone():%m-%d %H:%M}"
-    return str(value)
+    return escape(str(value))
 
 
 def told(value: Any) -> str:

@@ -14,7 +14,13 @@ begin
         raise exception 'run % is being served', p_run_no
             using errcode = 'RS003', hint = 'Publish another run first.';
     end if;
-    for v_version_no in select version_no from model_version where run_no = p_run_no loop
+    for v_version_no in
+        select v.version_no
+        from model_version as v
+        where
+            v.run_no = p_run_no
+            and not exists (select from ranking_policy as q where q.version_no = v.version_no)
+    loop
         execute format(
             'drop table if exists recsql.item_vector_%1$s, recsql.user_vector_%1$s, recsql.state_vector_%1$s', v_version_no
         );
@@ -32,11 +38,13 @@ begin
     where
         v.run_no = p_run_no
         and not exists (select from promoted_model as p where p.version_no = v.version_no)
-        and not exists (select from embedding_space as s where s.version_no = v.version_no);
+        and not exists (select from embedding_space as s where s.version_no = v.version_no)
+        and not exists (select from ranking_policy as q where q.version_no = v.version_no);
     update run set state = 'pruned', finished_at = coalesce(finished_at, clock_timestamp()) where run_no = p_run_no;
 end
 $$;
 
 comment on function recsql.prune_run(integer) is
-'Removes all rows of a run but its figures, and its artifacts but those of promoted versions and of unified spaces; refused while it is being served. Fails when a '
+'Removes all rows of a run but its figures, and its artifacts but those of promoted versions, of unified spaces and of ranking '
+'policies, whose vectors stay too; refused while it is being served. Fails when a '
 'reader holds its tables for more than two seconds.';

@@ -29,6 +29,7 @@ begin
             (v.artifact is not null or t.n_bytes is not null)
             and not exists (select from promoted_model as p where p.version_no = v.version_no)
             and not exists (select from embedding_space as s where s.version_no = v.version_no)
+            and not exists (select from ranking_policy as q where q.version_no = v.version_no)
             and (r.run_no is null or r.state = 'pruned' or r.run_no in (select u.run_no from unkept_run(p_keep) as u))
         order by v.version_no
     loop
@@ -61,5 +62,5 @@ $$;
 
 comment on function recsql.prune_models(integer, boolean) is
 'Removes artifact and vectors of the model versions whose run neither is served or being made, nor is among those that prune_runs '
-'keeps, promoted ones and those that a unified space is made by aside; configuration, metrics and lists stay. Such a run counts as unfinished, and trains again should it be wanted. p_dry_run: '
+'keeps, promoted ones and those that a unified space or a ranking policy is made by aside; configuration, metrics and lists stay. Such a run counts as unfinished, and trains again should it be wanted. p_dry_run: '
 'only tell. n_bytes: what artifact, vectors and their indexes take. Errors: RS002 p_keep is less than 1.';

@@ -27,12 +27,17 @@ begin
             -- Where the front moved on to a rank, the next one may be shown already, and then it moves on again.
             v_taken := (v_place - v_g)::double precision / (p_n_pool - v_g);
             v_next[v_g + 1] := v_moved * (1 - v_taken);
-            v_moved := v_moved * v_taken;
+            v_moved := case when v_moved < 1e-100 then 0 else v_moved * v_taken end;
             exit when v_g = v_place;
             v_next[v_g + 1] := v_next[v_g + 1] + v_front[v_g + 1] * (p_explore - v_each);
             v_moved := v_moved + v_front[v_g + 1] * (1 - p_explore + v_each);
         end loop;
-        v_front := v_next;
+        -- What is next to nothing is nothing: its products would be out of range.
+        v_front := array(
+            select case when f.chance < 1e-100 then 0 else f.chance end
+            from unnest(v_next) with ordinality as f (chance, place)
+            order by f.place
+        );
     end loop;
 end
 $$;

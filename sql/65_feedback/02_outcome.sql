@@ -16,11 +16,11 @@ select
     case when i.propensity is null then 'its propensity is not known' end as reason
 from recsql.impression as i
 left join (
-    select c.request_id, c.item_no, count(*) as n_outcomes, sum(c.reward) as reward, min(c.delay) as delay
+    select c.request_id, c.position, c.item_no, count(*) as n_outcomes, sum(c.reward) as reward, min(c.delay) as delay
     from recsql.outcome_claim as c
     where c.reason is null
-    group by c.request_id, c.item_no
-) as o on o.request_id = i.request_id and o.item_no = i.item_no;
+    group by c.request_id, c.position, c.item_no
+) as o on o.request_id = i.request_id and o.position = i.position and o.item_no = i.item_no;
 
 comment on view recsql.outcome is
 'One row per impression with what came of it. n_outcomes: kinds of event that count, each once; reward: their sum, 0 where nothing '

@@ -54,8 +54,9 @@ begin atomic
             p.target / nullif(p.logged, 0) as by_position,
             -- The product; a factor of 0 has no logarithm.
             case
-                when min(p.ratio) over above = 0 then 0
-                else exp(sum(ln(nullif(p.ratio, 0))) over above)
+                -- Squares and cubes of the rest are within range.
+                when min(p.ratio) over above = 0 or sum(ln(nullif(p.ratio, 0))) over above < -140 then 0
+                else exp(least(sum(ln(nullif(p.ratio, 0))) over above, 230))
             end as by_cascade
         from paired as p
         window above as (partition by p.request_id order by p.position)

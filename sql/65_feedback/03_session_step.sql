@@ -15,6 +15,9 @@ returns table (
 )
 language sql
 stable
+-- A view calls it, which readers may ask.
+security definer
+set search_path = recsql, pg_temp
 -- Estimates behind the cut are far too low, and nested loops would be chosen where a hash is far faster.
 set enable_nestloop = off
 begin atomic
@@ -22,11 +25,13 @@ begin atomic
         select v.event_no, v.user_no, v.item_no, v.kind_no, v.at from recsql.visible_event(p_run_no) as v
     ),
 
+    -- Which one is the first is asked of what is visible: a later one may have been dated back.
     claimed as materialized (
-        select c.event_no, c.request_id, c.item_no, c.reward
+        select c.event_no, c.request_id, c.item_no, c.reward,
+            row_number() over (partition by c.request_id, c.item_no, c.kind_no order by c.at, c.event_no) = 1 as is_first
         from recsql.outcome_claim as c
         inner join visible as v on v.event_no = c.event_no
-        where c.reason is null
+        where c.reason is null or c.reason = 'a repeated outcome'
     ),
 
     decided as (
@@ -36,7 +41,10 @@ begin atomic
         inner join recsql.impression as i on true
         left join recsql.split_cut as s on s.split_no = r.split_no and s.user_no = i.user_no
         left join (
-            select c.request_id, c.item_no, sum(c.reward) as reward from claimed as c group by c.request_id, c.item_no
+            select c.request_id, c.item_no, sum(c.reward) as reward
+            from claimed as c
+            where c.is_first
+            group by c.request_id, c.item_no
         ) as o on o.request_id = i.request_id and o.item_no = i.item_no
         where r.run_no = p_run_no and i.at <= case when r.split_no is null then r.as_of else s.cut_at end
         union all

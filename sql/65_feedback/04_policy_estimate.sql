@@ -91,7 +91,9 @@ begin atomic
             m.contribution - c.logged as difference,
             c.weight,
             avg(m.contribution) over by_estimator as mean_value,
-            avg(m.contribution - c.logged) over by_estimator as mean_difference
+            avg(m.contribution - c.logged) over by_estimator as mean_difference,
+            max(abs(m.contribution)) over by_estimator as value_scale,
+            max(abs(m.contribution - c.logged)) over by_estimator as difference_scale
         from contributed as c
         cross join lateral (
             values
@@ -115,12 +117,12 @@ begin atomic
             bool_and(m.contribution is not null) as is_known,
             avg(m.contribution) as value,
             stddev_samp(m.contribution) as value_deviation,
-            max(abs(m.contribution)) as value_scale,
-            avg((m.contribution - m.mean_value) ^ 3) as value_cube,
+            max(m.value_scale) as value_scale,
+            avg(recsql.cube((m.contribution - m.mean_value) / nullif(m.value_scale, 0))) as value_cube,
             avg(m.difference) as difference,
             stddev_samp(m.difference) as difference_deviation,
-            max(abs(m.difference)) as difference_scale,
-            avg((m.difference - m.mean_difference) ^ 3) as difference_cube,
+            max(m.difference_scale) as difference_scale,
+            avg(recsql.cube((m.difference - m.mean_difference) / nullif(m.difference_scale, 0))) as difference_cube,
             avg(m.weight) as mean_weight
         from measured as m
         group by m.estimator, m.form
@@ -137,11 +139,11 @@ begin atomic
             m.difference,
             m.value_deviation / sqrt(m.n_requests) as standard_error,
             case when m.value_deviation <= 1e-13 * m.value_scale then 0 else m.value_deviation end as value_deviation,
-            m.value_cube / nullif(m.value_deviation, 0) ^ 3 as value_skewness,
+            m.value_cube / recsql.cube(nullif(m.value_deviation, 0) / m.value_scale) as value_skewness,
             case
                 when m.difference_deviation <= 1e-13 * m.difference_scale then 0 else m.difference_deviation
             end as difference_deviation,
-            m.difference_cube / nullif(m.difference_deviation, 0) ^ 3 as difference_skewness
+            m.difference_cube / recsql.cube(nullif(m.difference_deviation, 0) / m.difference_scale) as difference_skewness
         from moments as m
         where m.is_known
     )

@@ -96,7 +96,9 @@ begin
 
         v_shown := v_shown || v_chosen;
         for v_draw in 1 .. v_n_draws loop
-            v_likely[v_draw] := v_likely[v_draw] * v_given[v_draw] / conditional;
+            v_likely[v_draw] := case
+                when v_likely[v_draw] < 1e-100 then 0 else v_likely[v_draw] * v_given[v_draw] / conditional
+            end;
         end loop;
     end loop;
 end

@@ -17,6 +17,7 @@ begin
         select coalesce(max(r.version_no), v_policy.version_no) into v_version_no
         from model_version as v
         inner join model_version as r on r.model_no = v.model_no and r.run_no = p_run_no
+            and to_regclass('recsql.user_vector_' || r.version_no) is not null
         where v.version_no = v_policy.version_no;
         return array(
             select p.place::integer

@@ -23,6 +23,7 @@ declare
     v_policy_no integer;
     v_ranking ranking_policy;
     v_explore double precision;
+    v_is_logged boolean := p_log or coalesce(p_explore, 0) > 0;
     v_n_pool integer := p_n;
     v_user_no integer := (select u.user_no from app_user as u where u.user_id = p_user_id);
     v_context_no integer := (select i.item_no from item as i where i.item_id = p_context ->> 'item_id');
@@ -64,16 +65,22 @@ begin
     v_explore := coalesce(
         p_explore, case when v_ranking.kind = 'uniform' then 1 when p_log then v_ranking.explore end, 0
     );
-    if p_log or v_explore > 0 or v_ranking.ranking_policy_no is not null then
+    if v_explore < 1e-9 then
+        v_explore := 0;
+    end if;
+    if v_is_logged or v_ranking.ranking_policy_no is not null then
         v_n_pool := greatest(p_n, least(5 * p_n, 1000));
     end if;
-    if (p_log or v_explore > 0) and v_user_no is null then
-        if not is_valid_id(p_user_id) then
+    if v_is_logged then
+        perform check_writer();
+        if p_slot is null then
+            raise exception 'p_slot must be the name of a slot'
+                using errcode = 'RS002', hint = 'Leave it out for the slot named default.';
+        end if;
+        if v_user_no is null and not is_valid_id(p_user_id) then
             raise exception 'malformed user id'
                 using errcode = 'RS002', hint = '1 to 200 characters, no control characters, not starting with a minus sign.';
         end if;
-        insert into app_user (user_id) values (p_user_id) on conflict do nothing;
-        select u.user_no into v_user_no from app_user as u where u.user_id = p_user_id;
     end if;
 
     select coalesce(array_agg(e.item_no), '{}'), coalesce(array_agg(e.weight), '{}')
@@ -124,12 +131,12 @@ begin
     into v_components, v_scores
     from main_component(v_parts) as c;
 
-    if v_n_pool > p_n or p_log or v_explore > 0 then
+    if v_n_pool > p_n or v_is_logged or v_explore > 0 then
         v_order := ordered_pool(v_ranking.ranking_policy_no, v_run_no, v_user_no, v_item_nos, v_scores);
         select array_agg(v_item_nos[o.place] order by o.rank), array_agg(v_scores[o.place] order by o.rank)
         into v_pool_nos, v_pool_scores
         from unnest(v_order) with ordinality as o (place, rank);
-        if (p_log or v_explore > 0)
+        if v_is_logged
             and exists (select from bandit as b where b.ranking_policy_no = v_ranking.ranking_policy_no and b.draws <> '{}')
         then
             select array_agg(array_position(v_item_nos, e.item_no) order by e.place),
@@ -152,7 +159,11 @@ begin
             array_agg(v_components[o.place] order by o.position)
         into v_item_nos, v_scores, v_components
         from unnest(v_order) with ordinality as o (place, position);
-        if (p_log or v_explore > 0) and v_item_nos <> '{}' then
+        if v_is_logged and v_item_nos <> '{}' then
+            if v_user_no is null then
+                insert into app_user (user_id) values (p_user_id) on conflict do nothing;
+                select u.user_no into v_user_no from app_user as u where u.user_id = p_user_id;
+            end if;
             perform log_request(
                 row(
                     v_request_id, v_user_no, p_slot, v_run_no,
@@ -209,4 +220,4 @@ comment on function recsql_api.recommend(
 'last run counts at once, and so do new items, by what they are like. An unknown user gets what is '
 'trending, one who has nothing yet in p_domain what is trending there and like what he had elsewhere; a user who knows '
 'everything gets what was seen longest ago; a filter that nothing matches gives no row. Errors: RS002 p_n, p_filter or p_explore '
-'out of range, or a malformed user id to be logged.';
+'out of range, or what is logged has a malformed user id or no slot; 42501 logging by an account without recsql_writer.';

@@ -23,10 +23,6 @@ begin
     if exists (select from unnest(p_propensities) as p (value) where (p.value > 0 and p.value <= 1) is not true) then
         raise exception 'a propensity is not in (0, 1]' using errcode = 'RS002', hint = 'It is a probability, above zero.';
     end if;
-    if cardinality(p_item_ids) <> (select count(distinct s.item_id) from unnest(p_item_ids) as s (item_id)) then
-        raise exception 'an item is there twice'
-            using errcode = 'RS002', hint = 'A request shows an item once, or no outcome could be told to be of one position.';
-    end if;
     select s.item_id into v_unknown
     from unnest(p_item_ids) as s (item_id)
     where not exists (select from item as i where i.item_id = s.item_id)
@@ -34,6 +30,20 @@ begin
     if found then
         raise exception 'there is no item %', coalesce(v_unknown, 'null')
             using errcode = 'RS001', hint = 'Add it first with recsql_api.upsert_item.';
+    end if;
+    if cardinality(p_item_ids) <> (select count(distinct s.item_id) from unnest(p_item_ids) as s (item_id)) then
+        raise exception 'an item is there twice'
+            using errcode = 'RS002', hint = 'A request shows an item once, or no outcome could be told to be of one position.';
+    end if;
+    if exists (
+        select from impression as m
+        inner join app_user as u on u.user_no = m.user_no
+        left join unnest(p_item_ids) with ordinality as s (item_id, position) on s.position = m.position
+        left join item as i on i.item_id = s.item_id
+        where m.request_id = p_request_id and (u.user_id <> p_user_id or m.item_no is distinct from i.item_no)
+    ) then
+        raise exception 'request % showed other items, or to somebody else', p_request_id
+            using errcode = 'RS002', hint = 'A request is one list for one user: ask recommend() again for another one.';
     end if;
     insert into app_user (user_id) values (p_user_id) on conflict do nothing;
     select u.user_no into v_user_no from app_user as u where u.user_id = p_user_id;
@@ -51,7 +61,7 @@ $$;
 comment on function recsql_api.record_impressions(uuid, text, text [], real [], text) is
 'Records which items were shown to a user, in the order of their positions from 1. p_request_id: from recommend(); p_user_id: '
 'an unknown user is added; p_item_ids: in the order shown; p_propensities: probability of each item at its position, in (0, '
-'1], null where it is not known, and then no off-policy estimate can use them; p_policy: name of what chose them. What recommend() logged '
-'itself need not be recorded again. The run noted is the one that slot default serves. '
+'1], or null for all where they are not known; p_policy: name of what chose them. Bandits and learned policies read them; ''recsql ope'' reads what '
+'recommend() logged with its pool, which need not be recorded again. The run noted is the one that slot default serves. '
 'Repeating it changes nothing. Returns the number of rows written. Errors: RS001 unknown item, RS002 arguments that do not '
-'fit.';
+'fit, or a request that is known with other items or another user.';

@@ -28,7 +28,7 @@ returns table (
 language plpgsql
 stable
 security definer
-set search_path = recsql, public, pg_temp
+set search_path = recsql, pg_temp
 as $$
 declare
     v_policy_no integer := (select p.ranking_policy_no from ranking_policy as p where p.policy = p_policy);

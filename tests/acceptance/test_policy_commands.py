@@ -156,3 +156,21 @@ def test_ope_cannot_tell_of_few_requests_or_unknown_propensities(cli, connection
     verdict, reason = verdict_on(cli, "random")
     # Minutes 120 to 149.
     assert (verdict, reason[:43]) == ("cannot tell", "30 of 150 requests cannot be used (a propen")
+
+
+def test_promote_asks_for_more_than_the_log_that_explored(cli, released):
+    # The pool is in the right order, and half of the positions were drawn: what is served without that is better than
+    # the log, and the same order is no better than itself.
+    write_log(released, 600, explore=0.5, world=World(rates=(0.5, 0.4, 0.3, 0.2, 0.1, 0.05)))
+    assert cli("policy", "add", "plain", "--kind", "fused").returncode == 0
+    assert told(cli("ope", "plain", "--json"))["verdict"] == "better"
+    assert "better than what was logged, which explored, but" in refusal(cli("promote", "plain"))
+    assert served(released) is None
+
+
+def test_names_are_no_markup(cli):
+    assert cli("policy", "add", "[/red]", "--kind", "uniform").returncode == 0
+    assert "[/red]" in cli("policy", "list").stdout
+    assert "is not before --until" in refusal(cli("ope", "[/red]", "--from", "2026-02-01", "--until", "2026-01-01"))
+    assert "leave --explore out" in refusal(cli("policy", "add", "x", "--kind", "uniform", "--explore", "0.5"))
+    assert "choose another name" in refusal(cli("policy", "add", "rrf", "--kind", "fused"))

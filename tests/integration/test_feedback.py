@@ -340,3 +340,79 @@ def test_input_state_changes_with_what_policies_learn_from(shop, change):
     before = shop.execute(QUERIES["input_state"]).fetchone()
     shop.execute(change)
     assert shop.execute(QUERIES["input_state"]).fetchone() != before
+
+
+def test_explored_of_many_places_and_hardly_any_exploration(connection):
+    rows = explored(connection, 1000, 500, 0.01)
+    # Products of hundreds of small probabilities are nothing, not an error.
+    assert len(rows) == 500
+    assert all(0 < row[2] <= 1 + 1e-9 and 0 < row[3] <= 1 for row in rows)
+
+
+def test_recommend_takes_next_to_no_exploration_for_none(shop):
+    assert [row[1] for row in shown(shop, explore=1e-320)] == ["i1", "i2", "i3"]
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        "'v', array['i5', 'i6', 'i7', %(item)s]",
+        "'u', array['i5', 'i6', 'i7', %(item)s]",
+        "'v', array['i1', 'i2', 'i3']",
+    ],
+)
+def test_record_impressions_refuses_to_go_on_with_another_list_or_user(shop, later):
+    [(_, item, request), *_] = shown(shop, log=True)
+    with pytest.raises(psycopg.Error, match="showed other items, or to somebody else"):
+        shop.execute(f"select recsql_api.record_impressions(%(request)s, {later})", {"item": item, "request": request})
+
+
+def test_recommend_logs_for_writers_only(shop, server):
+    shop.execute("create role feedback_reader login in role recsql_reader")
+    shop.execute("create role feedback_writer login in role recsql_writer")
+    database = shop.info.dbname
+    try:
+        for role, may in (("feedback_reader", False), ("feedback_writer", True)):
+            with psycopg.connect(server.url(database), autocommit=True) as other:
+                other.execute(f"set session authorization {role}")
+                assert len(shown(other)) == 3
+                if may:
+                    assert len(shown(other, log=True)) == 3
+                else:
+                    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="may ask, but not write"):
+                        shown(other, log=True)
+    finally:
+        shop.execute("drop role feedback_reader")
+        shop.execute("drop role feedback_writer")
+
+
+def test_readers_may_read_every_view(shop):
+    [(_, item, request), *_] = shown(shop, log=True)
+    record(shop, item, request)
+    views = [name for (name,) in shop.execute("select viewname from pg_views where schemaname = 'recsql_api'")]
+    assert len(views) >= 10
+    shop.execute("set role recsql_reader")
+    for view in views:
+        shop.execute(f"select * from recsql_api.{view}").fetchall()
+
+
+def test_repeated_outcome_is_no_step_of_its_own(decided):
+    shop, run_no = decided
+    request = shop.execute("select request_id from recsql.impression order by at limit 1").fetchone()[0]
+    record(shop, "i2", request, at="timestamptz '2024-03-01 01:02'")
+    record(shop, "i2", request, at="timestamptz '2024-03-01 01:00:10'")
+    shop.execute("update recsql.run set last_event_no = (select max(event_no) - 1 from recsql.event)")
+    rows = shop.execute(
+        "select i.item_id, t.reward from recsql.transition(%s::integer) as t "
+        "inner join recsql.item as i using (item_no) order by t.session_no, t.step",
+        (run_no,),
+    ).fetchall()
+    # The click that was dated back came after the run: it takes nothing from the one that the run sees, and the second
+    # of those is no step.
+    assert rows == [("i1", 2), ("i2", 1), ("i3", 0), ("i4", 0), ("i5", 0)]
+
+
+@pytest.mark.parametrize("reward", ["NaN", "Infinity", "-Infinity"])
+def test_reward_is_a_finite_number(connection, reward):
+    with pytest.raises(psycopg.errors.CheckViolation):
+        connection.execute("update recsql.reward set reward = %s", (reward,))

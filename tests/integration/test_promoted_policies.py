@@ -110,6 +110,25 @@ def test_recommend_by_a_uniform_policy_shows_anything(shop):
     assert set(met) == {f"i{n}" for n in range(1, 6)}
 
 
+def test_recommend_by_a_uniform_policy_writes_nothing_unasked(shop):
+    promote(shop, add_policy(shop, "uniform"))
+    with shop.transaction():
+        shop.execute("set transaction read only")
+        assert len(shown(shop)) == 2
+    assert shop.execute("select count(*) from recsql.request").fetchone() == (0,)
+
+
+def test_pruning_leaves_what_a_ranking_policy_goes_by(shop, version_no):
+    run_no = shop.execute("select recsql.begin_run(null, 'y', '{}')").fetchone()[0]
+    shop.execute("update recsql.run set state = 'complete' where run_no = %s", (run_no,))
+    shop.execute("update recsql.model_version set run_no = %s, artifact = 'x'", (run_no,))
+    promote(shop, add_policy(shop, "model", version_no))
+    shop.execute("select recsql.prune_run(%s::integer)", (run_no,))
+    shop.execute("select * from recsql.prune_models(1)")
+    assert shown(shop) == ["i10", "i9"]
+    assert shop.execute("select artifact is not null from recsql.model_version").fetchall() == [(True,)]
+
+
 @pytest.fixture
 def bandit(shop):
     """Function that promotes a bandit of a kind, and gives its number."""

@@ -71,7 +71,11 @@ def places_per_decision(sequences: Sequences) -> float:
 
 
 def returns_of(decisions: Decisions, discount: float) -> FloatArray:
-    """``R_t = r_t + γ R_{t+1}``, the discounted rewards of the rest of the session, shape ``(n,)``."""
+    """``R_t = r_t + γ R_{t+1}``, the discounted rewards of the rest of the session, shape ``(n,)``.
+
+    The next decision must be the first behind each of its place and item, as it is where every decision counts as a
+    step of its session (``recsql.transition``).
+    """
     total = decisions.rewards.astype(np.float64)
     ahead = _next_of(decisions)
     factor = np.where(ahead < 0, 0.0, discount)

@@ -47,14 +47,15 @@ class SlateQ(Model):
     """One step of policy improvement on what was logged, item by item.
 
     With the reward r of a decision, the discounted rewards ``g`` of the rest of its session less their mean at this
-    step of sessions, ``ρ`` the mean reward of decisions that something came of, and ``b`` the mean of ``g`` of those
+    step of sessions, ``ρ`` the mean size of the rewards where something came, and ``b`` the mean of ``g`` of those
     that nothing came of::
 
         R(s, j) = E[r | s, j]                  as Q-learning with discount 0, over all decisions
         A(s, j) = E[g | s, j, r ≠ 0]           likewise, over decisions that something came of
         score(u, j) = R(s, j) · (1 + w / ρ · (A(s, j) - b))
 
-    since an item changes what comes later only if the user takes it, which has the probability R / ρ. So a session's
+    since an item changes what comes later only if the user takes it, which has the probability R / ρ
+    where no reward is negative. So a session's
     later rewards are credited to what was taken, and not to what stood beside it. As a product of two inner products
     it is one: with ``R = u · v_j`` and ``A = u' · v'_j``, the user's vector is ``[(1 - w b / ρ) u, w / ρ · u ⊗ u']``,
     the item's ``[v_j, v_j ⊗ v'_j]``. Shapes: ``(n_users, dim (1 + ahead_dim))``, ``(n_items, dim (1 + ahead_dim))``.

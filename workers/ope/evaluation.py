@@ -1,6 +1,6 @@
 """All estimates of a policy's value from one log, and the verdict."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -23,12 +23,11 @@ from workers.ope.estimators import (
 )
 from workers.ope.intervals import bootstrap_interval, hall_interval
 from workers.ope.logs import Array, SlateLog, SlateTarget
-from workers.ope.support import Support, support_of
+from workers.ope.support import SURE, Support, support_of
 from workers.ope.tuning import Clipped, clipping_sweep, tuned_parameters
 from workers.ope.verdict import Limits, Verdict, compared, missing_data, missing_support
 
 _FIXED = {"switch_dr": SWITCH_THRESHOLD, "dr_os": SHRINKAGE}
-_SURE = 0.99
 
 
 @dataclass(frozen=True)
@@ -159,6 +158,34 @@ def evaluate(
     )
 
 
+def against_served(
+    found: Evaluation, log: SlateLog, target: SlateTarget, served: SlateTarget, form: Form = "position"
+) -> Evaluation:
+    """An evaluation that calls a policy better only if it is also better than what is served.
+
+    A log that explores is worth less than the order that it explores around, so that to be better than the log is not
+    enough to take that order's place.
+
+    Args:
+        found: of the target.
+        log: what was shown, and what came of it.
+        target: what the policy would do in its requests.
+        served: what is served would do, likewise with predicted and expected rewards.
+        form: which form of DR decides.
+    """
+    if found.verdict != "better":
+        return found
+    usable = log.is_usable() & target.is_known(log.is_shown) & served.is_known(log.is_shown)
+    log, target, served = log.take(usable), target.take(usable), served.take(usable)
+    parts = [dr(log.rewards, WEIGHTS[form](log, policy), *_modelled(policy)) for policy in (target, served)]
+    lo, hi = hall_interval((parts[0] - parts[1])[:, None])
+    verdict, _ = compared(float(lo[0]), float(hi[0]))
+    reason = f"the difference to what is served lies between {lo[0]:+.4g} and {hi[0]:+.4g}"
+    if verdict == "better":
+        return replace(found, reason=f"{found.reason.removesuffix('.')}; {reason}.")
+    return replace(found, verdict=verdict, reason=f"better than what was logged, which explored, but {reason}.")
+
+
 def _estimates(log: SlateLog, target: SlateTarget, n_resamples: int, seed: int) -> tuple[Array, list[Estimate]]:
     """Contributions, shape ``(n_requests, n_estimates)``, and estimates, that of what was logged first."""
     names: list[tuple[str, str, float | None]] = [("logged", "position", None)]
@@ -230,7 +257,7 @@ def _disagreement(contributions: Array, estimates: list[Estimate], form: Form, l
     if form == "cascade" or nth is None or estimates[nth].effective_size < limits.min_effective_size:
         return None
     between = contributions[:, nth] - contributions[:, places[dr.__name__, "position"]]
-    lo, hi = hall_interval(between[:, None], _SURE)
+    lo, hi = hall_interval(between[:, None], SURE)
     if lo[0] <= 0 <= hi[0]:
         return None
     return (

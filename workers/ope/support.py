@@ -8,7 +8,8 @@ from workers.ope.estimators import effective_size
 from workers.ope.intervals import hall_interval
 from workers.ope.logs import Array, SlateLog, SlateTarget
 
-_SURE = 0.99
+SURE = 0.99
+"""Of intervals that must not cry wolf."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def support_of(log: SlateLog, target: SlateTarget, weights: Array) -> Support:
     is_certain = is_shown & (log.propensities >= 1 - 1e-6)
     unsupported = np.where(is_certain, 1 - target.propensities, 0.0).sum() / is_shown.sum()
     per_request = np.nansum(weights, axis=1) / is_shown.sum(axis=1)
-    lo, hi = hall_interval(per_request[:, None], _SURE)
+    lo, hi = hall_interval(per_request[:, None], SURE)
     size = effective_size(weights)
     rewarded = (np.nan_to_num(log.rewards) != 0).any(axis=1).mean()
     return Support(

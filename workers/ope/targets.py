@@ -52,7 +52,9 @@ def target_of(
         # What stands above tells which of the orders was drawn; after what none of them shows, nothing is shown.
         above = np.column_stack([np.ones(len(joint)), joint[:, :-1]])
         conditionals = np.divide(joint, above, out=np.zeros_like(joint), where=above > 0)
-    propensities, conditionals = (np.where(is_shown, part, np.nan) for part in (propensities, conditionals))
+    propensities, conditionals = (
+        np.where(is_shown, np.minimum(part, 1), np.nan) for part in (propensities, conditionals)
+    )
     if model is None:
         return SlateTarget(propensities, conditionals)
     return SlateTarget(propensities, conditionals, model.predicted(), expected)
@@ -121,6 +123,6 @@ def conditionals_of(ranks: NDArray[np.int64], sizes: NDArray[np.int64], explore:
     return found
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=16)
 def _marginal(n_pool: int, n: int, explore: float) -> Array:
     return marginal(n_pool, n, explore)

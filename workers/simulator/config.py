@@ -14,7 +14,7 @@ class SimulatorConfig(BaseModel):
     from. Logits are what adds up before the logistic function.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     slate_size: int = Field(default=3, ge=1, le=50)
     """Items in a slate: positions of a request."""
@@ -67,7 +67,7 @@ class SimulatorConfig(BaseModel):
 
     organic: int = Field(default=2, ge=0, le=20)
     """Items that users find for themselves when a session begins, chosen by preference and not by appeal."""
-    session_gap: float = Field(default=24.0, gt=0.5)
+    session_gap: float = Field(default=24.0, ge=1)
     """Mean hours between sessions, exponential beyond the first hour."""
     request_seconds: int = Field(default=60, ge=1)
     """Seconds from one request to the next."""

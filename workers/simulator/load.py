@@ -84,7 +84,7 @@ class SimulationReader:
         for batch in world.reader.entities():
             is_item = pa.array([entity == "item" for entity in batch.rows.column("entity").to_pylist()], pa.bool_())
             yield Batch(batch.rows.filter(is_item), batch.malformed, batch.bytes_read)
-        payload = json.dumps({"attributes": {"simulated": True, "seed": self._simulation.seed}})
+        payload = json.dumps({"attributes": {"simulated": True, "simulation": self._simulation.digest()}})
         line_nos = pa.array(range(1, world.n_users + 1), pa.int64())
         ids = pa.array(world.user_ids, pa.string())
         yield entity_batch("user", line_nos, ids, [payload] * world.n_users, TextRows({}, line_nos))
@@ -144,12 +144,12 @@ def load(connection: psycopg.Connection[Any], simulation: Simulation) -> Loaded:
         simulation: with a world of :func:`simulated_world` or :func:`movielens_world`.
 
     Raises:
-        InputError: the database has users that are not simulated, items that are others by the same ids, or the log
-            goes on beyond now.
+        InputError: the database has users that are not simulated or of another simulation, items that are others by
+            the same ids, or the log goes on beyond now.
     """
     if int(simulation.log.seconds.max(initial=0)) > datetime.now(UTC).timestamp():
         raise InputError("the sessions go on beyond today; take fewer sessions, or a shorter session_gap")
-    _check_alone(connection)
+    _check_alone(connection, simulation)
     reader = SimulationReader(simulation)
     _check_items(connection, reader)
     result = ingest.load(connection, reader, ingest.LoadOptions(max_per_minute=0))
@@ -163,13 +163,20 @@ def load(connection: psycopg.Connection[Any], simulation: Simulation) -> Loaded:
     return Loaded(result.is_new, *added, n_requests, n_impressions)
 
 
-def _check_alone(connection: psycopg.Connection[Any]) -> None:
-    row = connection.execute(QUERIES["real_user"]).fetchone()
-    if row:
+def _check_alone(connection: psycopg.Connection[Any], simulation: Simulation) -> None:
+    row = connection.execute(QUERIES["other_user"], {"simulation": simulation.digest()}).fetchone()
+    if row is None:
+        return
+    user_id, is_simulated = row
+    if is_simulated:
         raise InputError(
-            f"user {row[0]} of this database is not simulated, and what simulated users do would pass for real; "
-            "load the simulation into a database of its own"
+            "this database has a log of other options, of which the same users would be; the options of then complete "
+            "it, others take a database of their own (another RECSQL_HOME, or 'recsql db reset')"
         )
+    raise InputError(
+        f"user {user_id} of this database is not simulated, and what simulated users do would pass for real; "
+        "load the simulation into a database of its own (another RECSQL_HOME)"
+    )
 
 
 def _check_items(connection: psycopg.Connection[Any], reader: SimulationReader) -> None:
