@@ -1112,24 +1112,39 @@ where e.space_no = %(space_no)s::integer
 order by hashint4extended(e.item_no, 0)
 limit %(n)s::integer;
 
+-- fusion_policy_named --
+-- A way of fusing sources, by its name.
+select f.policy_no from recsql.fusion_policy as f where f.policy = %(policy)s;
+
 -- write_new_bandit --
--- What a bandit is before it has read anything.
-insert into recsql.bandit (
+-- What a bandit is before it has read anything; its row stays the same where there is one, for those who wait for it.
+insert into recsql.bandit as b (
     ranking_policy_no, space_no, center, projection, gram, moment, theta, spread, scale, draws, noise
 )
 values (
     %(policy_no)s, %(space_no)s, %(center)s::vector, %(projection)s::text []::vector [], %(gram)s, %(moment)s, %(theta)s::vector,
     %(spread)s::text []::vector [], %(scale)s, %(draws)s::text []::vector [], %(noise)s
-);
+)
+on conflict (ranking_policy_no) do update
+set
+    space_no = excluded.space_no, center = excluded.center, projection = excluded.projection, gram = excluded.gram,
+    moment = excluded.moment, square = excluded.square, weight = excluded.weight, n_outcomes = excluded.n_outcomes,
+    theta = excluded.theta, spread = excluded.spread, scale = excluded.scale, draws = excluded.draws, noise = excluded.noise,
+    faded_at = excluded.faded_at, closed_until = excluded.closed_until, begun_at = excluded.begun_at,
+    swept_at = excluded.swept_at, swept_event_no = excluded.swept_event_no, updated_at = excluded.updated_at;
 
--- drop_bandit --
--- Forget what a bandit has learnt, not the policy.
-delete from recsql.bandit where ranking_policy_no = %(policy_no)s;
+-- forget_bandit_items --
+-- Forget what a bandit has learnt of single items.
+delete from recsql.bandit_item where ranking_policy_no = %(policy_no)s;
+
+-- forget_bandit_impressions --
+-- Forget which impressions a bandit has read.
+delete from recsql.bandit_impression where ranking_policy_no = %(policy_no)s;
 
 -- lock_bandit --
 -- A bandit, which nobody else changes until the transaction ends.
 select
-    b.ranking_policy_no, p.policy, p.config, b.gram, b.moment, b.square, b.weight, b.n_outcomes, b.faded_at, now()
+    b.ranking_policy_no, p.policy, p.config, b.gram, b.moment, b.square, b.weight, b.n_outcomes, b.faded_at, b.begun_at, now()
 from recsql.bandit as b
 inner join recsql.ranking_policy as p on p.ranking_policy_no = b.ranking_policy_no
 where p.policy = %(policy)s
@@ -1164,26 +1179,62 @@ set
     draws = %(draws)s::text []::vector [], noise = %(noise)s, faded_at = %(faded_at)s, updated_at = now()
 where b.ranking_policy_no = %(policy_no)s;
 
+-- plan_bandit_reading --
+-- From where a bandit reads: from closed_until every hour (is_whole), else from a while before it did so last.
+select
+    w.is_whole,
+    (
+        case
+            when w.is_whole then b.closed_until
+            else greatest(b.closed_until, b.swept_at - %(look_back)s::interval - %(settle)s::interval)
+        end
+    )::text as after,
+    -- Events are numbered in blocks of 1000.
+    case when not w.is_whole then b.swept_event_no - 100000 end as event_no,
+    now() as swept_at,
+    (select q.last_value from recsql.event_no_seq as q) as swept_event_no
+from recsql.bandit as b
+cross join lateral (
+    select b.swept_at is null or b.swept_at <= now() - %(sweep_every)s::interval as is_whole
+) as w
+where b.ranking_policy_no = %(policy_no)s::integer;
+
+-- unread_bandit_requests --
+-- The oldest requests with impressions that a bandit has not read, and the time of the first of those.
+select i.request_id, min(i.at) as at
+from recsql.impression as i
+where
+    -- The planner knows the first; the second may have moved on since.
+    i.at > %(after)s::text::timestamptz
+    and i.at > (select b.closed_until from recsql.bandit as b where b.ranking_policy_no = %(policy_no)s::integer)
+    and i.at <= now()
+    and not exists (
+        select from recsql.bandit_impression as r
+        where
+            r.ranking_policy_no = %(policy_no)s::integer
+            and (r.request_id, r.position) = (i.request_id, i.position)
+    )
+    -- Nothing came of it, or not yet.
+    and (
+        i.at <= now() - %(settle)s::interval
+        or exists (select from recsql.event as e where e.request_id = i.request_id and e.at >= i.at)
+    )
+group by i.request_id
+order by min(i.at), i.request_id
+limit %(limit)s::integer;
+
 -- read_bandit_impressions --
--- Note the impressions of the oldest requests that a bandit has not read: what is counted of them, or why it is not.
+-- Note the impressions of some requests that a bandit has not read: what is counted of them, or why it is not.
 with picked as materialized (
     select i.request_id, min(i.at) as at, b.closed_until
-    from recsql.bandit as b
-    inner join recsql.impression as i on i.at > b.closed_until and i.at <= now()
-    where
-        b.ranking_policy_no = %(policy_no)s::integer
-        and not exists (
-            select from recsql.bandit_impression as r
-            where r.ranking_policy_no = b.ranking_policy_no and (r.request_id, r.position) = (i.request_id, i.position)
-        )
-        -- Nothing came of it, or not yet.
-        and (
-            i.at <= now() - %(settle)s::interval
-            or exists (select from recsql.event as e where e.request_id = i.request_id and e.at >= i.at)
-        )
+    from unnest(%(request_ids)s::uuid []) as n (request_id)
+    inner join recsql.bandit as b on b.ranking_policy_no = %(policy_no)s::integer
+    inner join recsql.impression as i on i.request_id = n.request_id and i.at > b.closed_until and i.at <= now()
+    where not exists (
+        select from recsql.bandit_impression as r
+        where r.ranking_policy_no = b.ranking_policy_no and (r.request_id, r.position) = (i.request_id, i.position)
+    )
     group by i.request_id, b.closed_until
-    order by min(i.at), i.request_id
-    limit %(batch)s::integer
 ),
 
 asked as materialized (
@@ -1253,15 +1304,25 @@ select
     j.n_events, j.refused
 from judged as j
 returning
-    n.item_no, n.features, (extract(epoch from now() - n.at) / 86400)::double precision, 0::double precision, n.reward, n.reason,
-    n.request_id, n.at;
+    n.item_no, n.features, (extract(epoch from now() - n.at) / 86400)::double precision, 0::double precision, n.reward, n.reason;
 
 -- correct_bandit_impressions --
 -- Note what has come of impressions since a bandit read them; those that are worth more or less than it counted.
+-- Of requests that events after event_no name; of all where that is null.
 with noted as materialized (
     select r.request_id, min(r.at) as at, max(r.n_events) as n_events
     from recsql.bandit_impression as r
-    where r.ranking_policy_no = %(policy_no)s::integer and r.reason is null
+    where %(event_no)s::bigint is null and r.ranking_policy_no = %(policy_no)s::integer and r.reason is null
+    group by r.request_id
+    union all
+    select r.request_id, min(r.at) as at, max(r.n_events) as n_events
+    from (
+        select distinct e.request_id
+        from recsql.event as e
+        where e.event_no > %(event_no)s::bigint and e.request_id is not null
+    ) as c
+    inner join recsql.bandit_impression as r
+        on r.ranking_policy_no = %(policy_no)s::integer and r.request_id = c.request_id and r.reason is null
     group by r.request_id
 ),
 
@@ -1305,7 +1366,10 @@ with closed as (
         closed_until = greatest(
             b.closed_until,
             least(
-                now() - %(slack)s::interval - coalesce((select max(w.within) from recsql.reward as w), interval '0'),
+                %(swept_at)s::timestamptz - greatest(
+                    %(slack)s::interval + coalesce((select max(w.within) from recsql.reward as w), interval '0'),
+                    %(settle)s::interval
+                ),
                 coalesce(%(read_until)s::timestamptz - interval '1 microsecond', 'infinity')
             )
         )
@@ -1316,6 +1380,14 @@ with closed as (
 delete from recsql.bandit_impression as r
 using closed as c
 where r.ranking_policy_no = c.ranking_policy_no and r.at <= c.closed_until;
+
+-- note_bandit_sweep --
+-- Note that a bandit has read all that was there at that time.
+update recsql.bandit as b
+set
+    swept_at = greatest(b.swept_at, %(swept_at)s::timestamptz),
+    swept_event_no = greatest(b.swept_event_no, %(swept_event_no)s::bigint)
+where b.ranking_policy_no = %(policy_no)s::integer;
 
 -- bandit_overview --
 -- The bandits, or one of them, with what they have learnt.
@@ -1468,10 +1540,6 @@ insert into recsql.ranking_policy (policy, kind, version_no, explore)
 values (%(policy)s, %(kind)s, %(version)s::integer, %(explore)s::double precision)
 on conflict (policy) do nothing
 returning policy, kind, version_no as version, explore, config;
-
--- fusion_policy_named --
--- The fusion policy of a name, if there is one.
-select f.policy from recsql.fusion_policy as f where f.policy = %(policy)s;
 
 -- drop_ranking_policy --
 -- Remove a ranking policy that no slot serves, with its propensities and evaluations; decisions stay. Whoever promotes it meanwhile

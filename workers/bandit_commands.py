@@ -52,6 +52,10 @@ def add(
         float | None,
         typer.Option(help="How old an impression is that counts as one of which nothing came; by default 300."),
     ] = None,
+    draws: Annotated[
+        int | None,
+        typer.Option(help="Of thompson, how many draws of the posterior are served, 1 to 256; by default 32."),
+    ] = None,
     explore: Annotated[
         float, typer.Option(min=0, max=1, help="Probability with which a position goes to any of the items left.")
     ] = 0.0,
@@ -75,12 +79,13 @@ def add(
         "content_dims": content_dims,
         "half_life_days": half_life_days,
         "settle_seconds": settle_seconds,
+        "n_draws": draws,
     }
     try:
         config = BanditConfig.model_validate({key: value for key, value in given.items() if value is not None})
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        option = f"--{str(first['loc'][0]).replace('_', '-')}"
+        option = f"--{str(first['loc'][0]).removeprefix('n_').replace('_', '-')}"
         raise InputError(f"{option} is {first['input']}: {first['msg']}.") from None
     with db.connect() as connection:
         add_bandit(connection, name, config, explore)
@@ -137,9 +142,14 @@ def update(
     found: list[dict[str, Any]] = []
     with db.connect() as connection:
         for one in names:
-            if anew:
-                reset_bandit(connection, one)
-            done = update_bandit(connection, one)
+            try:
+                if anew:
+                    reset_bandit(connection, one)
+                done = update_bandit(connection, one)
+            except NotFoundError:
+                if name is not None:
+                    raise
+                continue  # It has been dropped since it was listed.
             found.append(
                 {"policy": one, "read": done.n_read, "corrected": done.n_corrected, "skipped": dict(done.skipped)}
             )

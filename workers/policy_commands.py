@@ -49,10 +49,6 @@ Form = Annotated[
 Seed = Annotated[int, typer.Option(min=0, help="Of the folds of the reward model and of the bootstrap.")]
 
 
-NO_RELEASE = "no release"
-"""As requests are logged where nothing is released."""
-
-
 @app.command("list")
 def list_policies(as_json: Json = False) -> None:
     """List the ranking policies: how each orders, where it is served, and the newest verdict."""
@@ -85,7 +81,9 @@ def add(
         raise InputError("A policy of kind model takes --version, and only such a one: 'recsql model list' shows them.")
     if kind is Kind.uniform and explore:
         raise InputError("A uniform policy draws every position: leave --explore out.")
-    if name == NO_RELEASE or rows("fusion_policy_named", policy=name):
+    from workers.bandits.store import UNRELEASED
+
+    if name == UNRELEASED or rows("fusion_policy_named", policy=name):
         raise InputError(f"'{name}' is what requests without a ranking policy are logged as: choose another name.")
     if version is not None and not rows("version_config", version=version):
         raise NotFoundError(f"There is no model version {version}: 'recsql model list' shows them.")

@@ -17,6 +17,9 @@ create table recsql.bandit (
     noise double precision [] not null default '{}',
     faded_at timestamptz not null default now(),
     closed_until timestamptz not null default '-infinity',
+    begun_at timestamptz not null default clock_timestamp(),
+    swept_at timestamptz,
+    swept_event_no bigint not null default 0,
     updated_at timestamptz
 );
 comment on table recsql.bandit is
@@ -25,7 +28,9 @@ comment on table recsql.bandit is
 'has read, of products of features, of features times reward, of squared rewards, and of 1, the effects of single items (bandit_item) '
 'integrated out. theta: mean of the weights; spread: matrix whose product with features has the length that is their standard '
 'deviation, in units of scale; draws, noise: of Thompson sampling, draws of the weights, and standard normal numbers for the effects of '
-'items. n_outcomes: impressions read; faded_at: when the sums were last faded; closed_until: impressions up to then are done with.';
+'items. n_outcomes: impressions read; faded_at: when the sums were last faded; closed_until: impressions up to then are done with; '
+'begun_at: when it was made or began anew; swept_at, swept_event_no: all impressions of then, and events up to that number, have been '
+'looked at.';
 
 create table recsql.bandit_item (
     ranking_policy_no integer not null references recsql.bandit on delete cascade,
@@ -56,6 +61,7 @@ create table recsql.bandit_impression (
     primary key (ranking_policy_no, request_id, position),
     check ((features is null) = (reason is not null))
 );
+create index bandit_impression_at_idx on recsql.bandit_impression (ranking_policy_no, at);
 comment on table recsql.bandit_impression is
 'One row per bandit and impression that it has read and for which outcomes may still come. reward: as it is counted now; n_events: events '
 'that named the request when it was read; reason: why it is not counted, null where it is.';

@@ -40,7 +40,8 @@ def test_bandit_is_added_learns_and_is_shown(cli, films, connection):
 
 
 def test_jobs_update_bandits(cli, films, connection):
-    assert cli("bandit", "add", "explorer", "--kind", "thompson", "--content-dims", "2").returncode == 0
+    assert cli("bandit", "add", "explorer", "--draws", "3", "--content-dims", "2").returncode == 0
+    assert connection.execute("select cardinality(draws) from recsql.bandit").fetchone() == (3,)
     connection.execute("select recsql_api.record_event('ann', 'a', 'like', p_request_id => %s)", (REQUEST,))
     assert cli("defer", "update_bandits").returncode == 0
     assert cli("worker", "--once").returncode == 0
@@ -55,6 +56,8 @@ def test_bandit_commands_say_what_is_wrong(cli, connection):
         (("update", "x"), "There is no bandit 'x'"),
         (("add", "x"), "There is no content space yet"),
         (("add", "x", "--kind", "oracle"), "--kind is oracle, which is none of thompson, linucb, greedy"),
+        (("add", "no release"), "'no release' is what requests without a ranking policy are logged by"),
+        (("add", "x", "--draws", "257"), "--draws is 257: Input should be less than or equal to 256"),
         (("add", "x", "--ridge", "0"), "--ridge is 0.0: Input should be greater than 0"),
     ):
         done = cli("bandit", *arguments)

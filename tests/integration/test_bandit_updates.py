@@ -1,7 +1,9 @@
 """Bandits in the database: SQL scores as Python does, and each impression counts once."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from threading import Thread
+from time import sleep
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -11,11 +13,12 @@ import pytest
 
 from recsql.db import connect
 from recsql.errors import InputError, NotFoundError
+from workers.bandits import update
 from workers.bandits.base import BanditConfig
 from workers.bandits.features import Projection, discount, freshness, standing
 from workers.bandits.posterior import Posterior, Statistics
 from workers.bandits.registry import make_bandit
-from workers.bandits.store import add_bandit, lock_bandit, read_items, reset_bandit
+from workers.bandits.store import Stored, add_bandit, lock_bandit, read_items, reset_bandit
 from workers.bandits.thompson import Ensemble, Thompson
 from workers.bandits.update import update_bandit, update_bandits
 from workers.embed import embed
@@ -263,11 +266,11 @@ def test_two_at_once_count_nothing_twice(connection: Connection, database: str) 
     feed(connection)
     read: list[int] = []
 
-    def update() -> None:
+    def work() -> None:
         with connect(database) as other:
             read.append(update_bandit(other, "b", batch=2).n_read)
 
-    threads = [Thread(target=update) for _ in range(3)]
+    threads = [Thread(target=work) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -293,6 +296,93 @@ def test_update_that_is_killed_leaves_nothing_half_done(connection: Connection, 
     assert sums(connection)[0] == 12
     assert update_bandit(connection, "b").n_read == 36
     assert sums(connection)[4].sum() == pytest.approx(48)
+
+
+def wait_for_lock(connection: Connection) -> None:
+    """Until somebody waits for what the connection holds."""
+    for _ in range(500):
+        if connection.execute("select 1 from pg_locks where not granted").fetchone():
+            return
+        sleep(0.02)
+    raise AssertionError("nobody waits")
+
+
+def test_updater_that_waits_for_a_reset_reads_everything_anew(connection: Connection, database: str) -> None:
+    add_bandit(connection, "b", CONFIG)
+    feed(connection)
+    update_bandit(connection, "b")
+    before = sums(connection)
+    with ThreadPoolExecutor(1) as pool, connect(database) as other:
+        with connection.transaction():
+            reset_bandit(connection, "b")
+            waiting = pool.submit(update_bandit, other, "b")
+            wait_for_lock(connection)
+        assert waiting.result().n_read == 48
+    assert_same(sums(connection), before)
+
+
+def test_bandit_that_is_dropped_does_not_keep_others_from_learning(connection: Connection, database: str) -> None:
+    for policy in ("a", "b"):
+        add_bandit(connection, policy, CONFIG)
+    feed(connection)
+    with ThreadPoolExecutor(1) as pool, connect(database) as other:
+        with connection.transaction():
+            connection.execute("delete from recsql.ranking_policy where policy = 'a'")
+            waiting = pool.submit(update_bandits, other)
+            wait_for_lock(connection)
+        assert [(done.policy, done.n_read) for done in waiting.result()] == [("b", 48)]
+
+
+def test_reset_during_an_update_loses_nothing(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_bandit(connection, "b", CONFIG)
+    for days in range(30, 24, -1):
+        show(connection, ["i1", "i2"], minutes=days * 24 * 60)
+    locks: list[str] = []
+
+    def lock(connection: Connection, policy: str) -> Stored:
+        locks.append(policy)
+        if len(locks) == 4:
+            reset_bandit(connection, policy)
+        return lock_bandit(connection, policy)
+
+    monkeypatch.setattr(update, "lock_bandit", lock)
+    update_bandit(connection, "b", batch=1)
+    assert sums(connection)[0] == 12
+    assert sums(connection)[4].sum() == pytest.approx(12)
+
+
+def test_request_of_several_times_hides_none_in_between(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(update, "LISTED", 2)
+    add_bandit(connection, "b", CONFIG)
+    first = show(connection, ["i1", "i2"], minutes=30 * 24 * 60)
+    connection.execute(
+        "update recsql.impression set at = at + interval '10 days' where request_id = %s and position = 2", (first,)
+    )
+    show(connection, ["i3"], minutes=25 * 24 * 60)
+    show(connection, ["i4"], minutes=22 * 24 * 60)
+    assert update_bandit(connection, "b", batch=1).n_read == 4
+    assert sums(connection)[4].sum() == pytest.approx(4)
+
+
+def test_what_comes_late_is_read_by_the_next_sweep(connection: Connection) -> None:
+    add_bandit(connection, "b", CONFIG)
+    old = show(connection, ["i1", "i2"], minutes=3 * 24 * 60)
+    assert update_bandit(connection, "b").n_read == 2
+    # An event is new whatever it is an outcome of; an impression of an hour ago is not looked for.
+    click(connection, old, "i2")
+    show(connection, ["i3"], minutes=60)
+    done = update_bandit(connection, "b")
+    assert (done.n_read, done.n_corrected) == (0, 1)
+    # Nor is an event whose number is one of long ago: as of a load that was at work when all was looked at.
+    click(connection, old, "i1")
+    connection.execute("update recsql.bandit set swept_event_no = 1000000000")
+    assert update_bandit(connection, "b").n_corrected == 0
+    connection.execute("update recsql.bandit set swept_at = swept_at - interval '1 hour'")
+    done = update_bandit(connection, "b")
+    assert (done.n_read, done.n_corrected) == (1, 1)
+    assert sums(connection)[5].sum() == pytest.approx(2)
 
 
 def test_late_outcomes_are_put_right_while_they_may_come(connection: Connection) -> None:
@@ -408,6 +498,10 @@ def test_what_cannot_be_made_says_why(connection: Connection, server: Any, templ
     add_bandit(connection, "b", CONFIG)
     with pytest.raises(InputError, match="ranking policy 'b' already"):
         add_bandit(connection, "b", CONFIG)
+    connection.execute("insert into recsql.fusion_policy (policy, kind, weights) values ('mixed', 'rrf', '{}')")
+    for taken in ("mixed", "no release"):
+        with pytest.raises(InputError, match=f"'{taken}' is what requests without a ranking policy"):
+            add_bandit(connection, taken, CONFIG)
     with pytest.raises(NotFoundError, match="no bandit 'c'"):
         update_bandit(connection, "c")
     with pytest.raises(psycopg.Error, match="ranking policy 99 is no bandit"):

@@ -10,8 +10,8 @@ Of p projected dimensions there are 5 + 2 p features::
     c = P e                                 its content, projected: p of them, of variance 1 / p over the catalogue
     √p c ∘ P t / |P t|                      by which parts of the user's taste it suits: p of them
 
-where e is the content vector less the mean of the catalogue, and t the mean of the e of the newest 20 items that the
-user turned to, the one n-th from the end weighted by 1 / n. What has no content vector has zeros.
+where e is the content vector less the mean of the catalogue, and t the mean of the e of the items of the user's newest
+20 events of positive weight, the one n-th from the end weighted by 1 / n. What has no content vector has zeros.
 """
 
 from dataclasses import dataclass

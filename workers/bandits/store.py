@@ -18,6 +18,8 @@ from workers.binary import read_keyed_vectors
 
 N_PROJECTED_FROM = 20_000
 """Items, drawn at random, whose contents decide the projection."""
+UNRELEASED = "no release"
+"""What ``request.policy`` says where there is no release."""
 
 
 @dataclass
@@ -31,6 +33,7 @@ class Stored:
         statistics: what it has learnt; of single items, those that were read.
         n_outcomes: impressions counted so far.
         faded_at: when the sums were last faded.
+        begun_at: when it was made, or began anew.
         now: time of the transaction that read it.
     """
 
@@ -40,6 +43,7 @@ class Stored:
     statistics: Statistics
     n_outcomes: int
     faded_at: datetime
+    begun_at: datetime
     now: datetime
 
 
@@ -56,8 +60,11 @@ def add_bandit(connection: psycopg.Connection[Any], policy: str, config: BanditC
         The number of the policy.
 
     Raises:
-        InputError: there is a policy of that name, or no item has a content vector.
+        InputError: there is a policy of that name, requests that no ranking policy ordered are logged by it, or no item
+            has a content vector.
     """
+    if policy == UNRELEASED or connection.execute(QUERIES["fusion_policy_named"], {"policy": policy}).fetchone():
+        raise InputError(f"'{policy}' is what requests without a ranking policy are logged by: choose another name.")
     with connection.transaction():
         space_no, projection = _project(connection, config)
         asked = {"policy": policy, "explore": explore, "config": config.model_dump_json()}
@@ -78,7 +85,9 @@ def reset_bandit(connection: psycopg.Connection[Any], policy: str) -> None:
     with connection.transaction():
         stored = lock_bandit(connection, policy)
         space_no, projection = _project(connection, stored.config)
-        connection.execute(QUERIES["drop_bandit"], {"policy_no": stored.ranking_policy_no})
+        asked = {"policy_no": stored.ranking_policy_no}
+        connection.execute(QUERIES["forget_bandit_items"], asked)
+        connection.execute(QUERIES["forget_bandit_impressions"], asked)
         _write_empty(connection, stored.ranking_policy_no, space_no, projection, stored.config)
 
 
@@ -117,13 +126,13 @@ def lock_bandit(connection: psycopg.Connection[Any], policy: str) -> Stored:
         raise NotFoundError(
             f"There is no bandit '{policy}': 'recsql bandit list' shows them, 'recsql bandit add' makes one."
         )
-    policy_no, name, raw, gram, moment, square, weight, n_outcomes, faded_at, now = row
+    policy_no, name, raw, gram, moment, square, weight, n_outcomes, faded_at, begun_at, now = row
     config = BanditConfig.model_validate(raw)
     n = len(moment)
     statistics = Statistics(
         np.array(gram).reshape(n, n), np.array(moment), square, weight, config.shrinkage, Items.none(n)
     )
-    return Stored(policy_no, name, config, statistics, n_outcomes, faded_at, now)
+    return Stored(policy_no, name, config, statistics, n_outcomes, faded_at, begun_at, now)
 
 
 def read_items(connection: psycopg.Connection[Any], policy_no: int, item_nos: ItemNos | None, n_features: int) -> Items:

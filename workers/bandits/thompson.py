@@ -17,7 +17,7 @@ from workers.bandits.posterior import ItemNos, Posterior
 
 N_NOISE = 4096
 _OF_ITEM, _OF_DRAW = 7919, 104729
-"""As in ``recsql.bandit_score``."""
+"""As in ``recsql.bandit_draw_score``."""
 
 
 @dataclass(frozen=True)
