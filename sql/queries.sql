@@ -1285,7 +1285,6 @@ judged as (
         case
             when s.reason is not null then s.reason
             when d.features is null then 'its item is not there any more'
-            when s.reward in ('NaN', 'Infinity', '-Infinity') then 'its reward is no finite number'
         end as refused
     from shown as s
     left join described as d on d.request_id = s.request_id and d.position = s.position

@@ -430,10 +430,6 @@ def test_rows_that_cannot_be_used_are_skipped_with_the_reason(connection: Connec
     assert done.n_read == 1
     assert dict(done.skipped) == {"its propensity is not known": 1, "its item is not there any more": 1}
     assert update_bandit(connection, "b").skipped.total() == 0
-    connection.execute("update recsql.reward set reward = 'NaN'")
-    click(connection, show(connection, ["i4"]), "i4")
-    assert dict(update_bandit(connection, "b").skipped) == {"its reward is no finite number": 1}
-    assert np.isfinite(sums(connection)[2]).all()
 
 
 def test_all_zero_rewards_give_scores_of_nothing(connection: Connection) -> None:
