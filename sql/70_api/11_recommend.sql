@@ -23,7 +23,7 @@ declare
     v_policy_no integer;
     v_ranking ranking_policy;
     v_explore double precision;
-    v_is_logged boolean := p_log or coalesce(p_explore, 0) > 0;
+    v_is_logged boolean := coalesce(p_log, false) or coalesce(p_explore, 0) > 0;
     v_n_pool integer := p_n;
     v_user_no integer := (select u.user_no from app_user as u where u.user_id = p_user_id);
     v_context_no integer := (select i.item_no from item as i where i.item_id = p_context ->> 'item_id');

@@ -416,3 +416,10 @@ def test_repeated_outcome_is_no_step_of_its_own(decided):
 def test_reward_is_a_finite_number(connection, reward):
     with pytest.raises(psycopg.errors.CheckViolation):
         connection.execute("update recsql.reward set reward = %s", (reward,))
+
+
+def test_recommend_logs_nothing_where_there_is_nothing(shop):
+    assert shown(shop, log=True, filter='{"colour": "none"}') == []
+    assert shown(shop, explore=0.5, domain="nowhere") == []
+    assert shop.execute("select count(*) from recsql.request").fetchone() == (0,)
+    assert shop.execute("select count(*) from recsql.app_user").fetchone() == (0,)
