@@ -1435,7 +1435,7 @@ where p.policy = %(policy)s and r.reason is not null
 group by r.reason
 order by count(*) desc, r.reason;
 
--- state_version --
+-- version_model --
 -- A version's run, artifact, and the item of each of its rows.
 select v.run_no, v.artifact, v.item_nos
 from recsql.model_version as v
@@ -1589,10 +1589,6 @@ where
     and (%(logging_policy)s::text is null or r.policy = %(logging_policy)s)
 group by r.request_id
 order by r.at, r.request_id;
-
--- version_model --
--- A version's artifact, its digest, and the item of each of its rows.
-select v.artifact, v.artifact_sha256, v.item_nos from recsql.model_version as v where v.version_no = %(version)s::integer;
 
 -- trained_until --
 -- When a policy last learnt: of a version the end of what its run may see, of a bandit its last update; null if it never learns.

@@ -29,7 +29,7 @@ def write_states(connection: psycopg.Connection[Any], version_no: int) -> int:
     """
     from workers.models.sequence import SequenceModel
 
-    found = connection.execute(QUERIES["state_version"], {"version": version_no}).fetchone()
+    found = connection.execute(QUERIES["version_model"], {"version": version_no}).fetchone()
     if found is None:
         raise NotFoundError(f"There is no model version {version_no}: 'recsql model list' shows them.")
     run_no, artifact, item_nos = found

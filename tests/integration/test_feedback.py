@@ -6,8 +6,6 @@ from collections import Counter
 
 import psycopg
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from recsql.queries import QUERIES
 from workers.interactions import read_run
@@ -233,14 +231,6 @@ def test_feedback_views_add_up(shop):
     assert summary["segment", '{"gender": "F"}'] == [2, 1, 0.5, 2.5, pytest.approx(90, abs=1)]
     assert summary["segment", "unknown"] == [3, 1, pytest.approx(1 / 3), pytest.approx(1 / 3), pytest.approx(30, abs=1)]
     assert summary["policy", "no release"][0] == summary["domain", "default"][0] == 5
-
-
-@given(st.integers(1, 7), st.integers(1, 7), st.floats(0, 1))
-def test_enumeration_sums_to_one(n_pool, n, explore):
-    n = min(n, n_pool, 4)
-    found = by_enumeration(n_pool, n, explore)
-    for position in range(1, n + 1):
-        assert sum(found[rank, position] for rank in range(1, n_pool + 1)) == pytest.approx(1)
 
 
 @pytest.fixture

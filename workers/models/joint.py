@@ -15,9 +15,9 @@ from workers.models.decisions import check_decisions, counts_with_offers, derive
 from workers.models.inner_product import Trained
 from workers.models.learner import Values
 from workers.models.losses import full_softmax_loss, gbce_loss, sampled_softmax_loss
-from workers.models.policies import importance, log_probabilities
 from workers.models.search import Range, Search
 from workers.models.sequence import SequenceLoss
+from workers.models.softmax_policy import importance, log_probabilities
 from workers.models.transformer import Transformer, TransformerConfig
 from workers.models.trends import Prior, Trends
 

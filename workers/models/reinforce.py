@@ -15,8 +15,8 @@ from workers.models.decisions import returns_of
 from workers.models.item_tables import ItemTables
 from workers.models.learner import DecisionLoss, Learner, Values
 from workers.models.losses import full_softmax_loss
-from workers.models.policies import importance, log_probabilities
 from workers.models.search import Choice, Range, Search
+from workers.models.softmax_policy import importance, log_probabilities
 from workers.models.trends import Trends
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -143,14 +142,12 @@ _RANKERS: dict[str, Callable[[psycopg.Connection[Any], Policy, Requests], Array 
 def _load(connection: psycopg.Connection[Any], policy: Policy) -> tuple[Model, NDArray[np.int64]]:
     """The model of a policy's version, and the database key of each of its item rows."""
     found = connection.execute(QUERIES["version_model"], {"version": policy.version_no}).fetchone()
-    if found is None or found[0] is None or found[2] is None:
+    if found is None or found[1] is None or found[2] is None:
         raise ModelError(
             f"Policy '{policy.policy}' ranks by a model version that is gone or was pruned: 'recsql model list' shows "
             "what there is, 'recsql policy add' makes a policy of it."
         )
-    artifact, digest, item_nos = found
-    if sha256(artifact).digest() != digest:
-        raise ModelError(f"The artifact of version {policy.version_no} is damaged: train the model again (recsql run).")
+    _, artifact, item_nos = found
     return load_artifact(artifact), np.array(item_nos, dtype=np.int64)
 
 
