@@ -1687,3 +1687,149 @@ update recsql.release set ranking_policy_no = %(policy_no)s where slot = %(slot)
 insert into recsql.policy_decision (slot, ranking_policy_no, policy, evaluation_no, action, reason)
 values (%(slot)s, %(policy_no)s, %(policy)s, %(evaluation_no)s, %(action)s, %(reason)s)
 returning decision_no;
+
+-- report_run --
+-- What is reported: a run, or the newest complete one on the test part.
+select
+    r.run_no, s.protocol, s.part, r.state, r.as_of, r.started_at, s.n_users, s.n_items, s.n_events, p.policy, p.kind,
+    coalesce(p.weights, '{}') as weights,
+    (
+        select coalesce(jsonb_object_agg(m.model, v.version_no), '{}')
+        from recsql.model_version as v inner join recsql.model as m on m.model_no = v.model_no
+        where v.run_no = r.run_no
+    ) as versions,
+    r.config ->> 'seed' as seed
+from recsql.run as r
+left join recsql.split as s on s.split_no = r.split_no
+left join recsql.fusion_policy as p on p.policy_no = r.policy_no
+where
+    r.run_no = %(run_no)s::integer
+    or (%(run_no)s::integer is null and s.part = 'test' and r.state = 'complete')
+order by r.run_no desc
+limit 1;
+
+-- report_recall --
+-- Of each source: the share of what was relevant that is among its candidates, and the share that no other source has.
+select
+    s.source,
+    count(*) filter (where s.source = any(f.sources))::double precision / count(*) as recall,
+    count(*) filter (where f.sources = array[s.source])::double precision / count(*) as alone
+from recsql.relevant_event(%(run_no)s::integer) as r
+cross join lateral (
+    select coalesce(array_agg(o.source), '{}') as sources
+    from recsql.candidate as c
+    inner join recsql.source as o on o.source_no = c.source_no
+    where c.run_no = %(run_no)s::integer and c.user_no = r.user_no and r.item_no = any(c.item_nos)
+) as f
+cross join (
+    select o.source
+    from recsql.source as o
+    where exists (select from recsql.candidate as c where c.run_no = %(run_no)s::integer and c.source_no = o.source_no)
+) as s
+group by s.source
+order by recall desc, s.source;
+
+-- report_overlap --
+-- Which share of the first 50 candidates of one source are among the first 50 of another, for a sample of users.
+with sample as (
+    select u.user_no
+    from (select distinct c.user_no from recsql.candidate as c where c.run_no = %(run_no)s::integer) as u
+    order by md5(u.user_no::text)
+    limit %(n_users)s
+),
+
+listed as (
+    select c.user_no, o.source, unnest(c.item_nos[:50]) as item_no
+    from sample as u
+    inner join recsql.candidate as c on c.run_no = %(run_no)s::integer and c.user_no = u.user_no
+    inner join recsql.source as o on o.source_no = c.source_no
+),
+
+total as (
+    select l.source, count(*) as n_items from listed as l group by l.source
+)
+
+select a.source, b.source as other, count(*)::double precision / max(t.n_items) as share
+from listed as a
+inner join listed as b on b.user_no = a.user_no and b.item_no = a.item_no
+inner join total as t on t.source = a.source
+group by a.source, b.source
+order by a.source, b.source;
+
+-- report_relevant --
+-- A sample of the users for whom something was relevant, by number.
+select u.user_no, u.n_relevant
+from (
+    select r.user_no, count(*) as n_relevant
+    from recsql.relevant_event(%(run_no)s::integer) as r
+    group by r.user_no
+    order by md5(r.user_no::text)
+    limit %(n_users)s
+) as u
+order by u.user_no;
+
+-- report_parts --
+-- What each source says of each candidate of the same users.
+with relevant as materialized (
+    select r.user_no, r.item_no from recsql.relevant_event(%(run_no)s::integer) as r
+),
+
+sample as materialized (
+    select r.user_no from relevant as r group by r.user_no order by md5(r.user_no::text) limit %(n_users)s
+)
+
+select p.user_no, p.item_no, o.source, p.part, r.item_no is not null as is_hit
+from sample as u
+cross join lateral recsql.source_part(%(run_no)s::integer, u.user_no, u.user_no) as p
+inner join recsql.source as o on o.source_no = p.source_no
+left join relevant as r on r.user_no = p.user_no and r.item_no = p.item_no;
+
+-- report_catalogue --
+-- Items of a run's catalogue.
+select count(*) from recsql.catalogue(%(run_no)s::integer);
+
+-- report_exposure --
+-- Items that a method shows to anybody: in how many lists of ten, and how high up in the best of 50.
+select
+    s.item_no,
+    count(*) filter (where s.position <= 10) as places,
+    min(s.position) as best
+from (
+    select
+        r.item_no,
+        row_number() over (partition by r.user_no order by r.score desc, r.item_no) as position
+    from recsql.ranked(%(run_no)s::integer, %(method)s) as r
+) as s
+where s.position <= 50
+group by s.item_no
+order by s.item_no;
+
+-- report_users --
+-- Some users for whom something was relevant, by a hash of their numbers.
+select u.user_no, a.user_id
+from (select distinct r.user_no from recsql.relevant_event(%(run_no)s::integer) as r) as u
+inner join recsql.app_user as a on a.user_no = u.user_no
+where exists (
+    select from recsql.recommendation as r where r.run_no = %(run_no)s::integer and r.user_no = u.user_no
+)
+order by md5(u.user_no::text)
+limit %(n_examples)s;
+
+-- report_history --
+-- What a run knows that a user had last.
+select m.item_id, coalesce(m.title, m.item_id) as title
+from recsql.interaction as i
+inner join recsql.item as m on m.item_no = i.item_no
+where i.run_no = %(run_no)s::integer and i.user_no = %(user_no)s::integer and i.step < 8
+order by i.step;
+
+-- report_list --
+-- The first ten that a run recommends to a user, with what each source adds.
+select
+    r.rank, m.item_id, coalesce(m.title, m.item_id) as title, r.score::double precision as score, r.parts,
+    e.item_no is not null as is_hit
+from recsql.recommendation as r
+inner join recsql.item as m on m.item_no = r.item_no
+left join recsql.relevant_event(%(run_no)s::integer) as e on e.user_no = r.user_no and e.item_no = r.item_no
+where r.run_no = %(run_no)s::integer and r.user_no = %(user_no)s::integer and r.rank <= 10
+order by r.rank;

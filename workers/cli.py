@@ -9,7 +9,15 @@ from recsql import __version__
 from recsql.cli import data, database, results
 from recsql.cli.output import console
 from recsql.errors import RecsqlError
-from workers import bandit_commands, commands, model_commands, policy_commands, source_commands, space_commands
+from workers import (
+    bandit_commands,
+    commands,
+    model_commands,
+    policy_commands,
+    report_commands,
+    source_commands,
+    space_commands,
+)
 from workers.demo import demo
 from workers.simulate_commands import simulate
 
@@ -41,7 +49,15 @@ for panel, members in {
         commands.defer,
     ),
     "Feedback": (simulate,),
-    "Results": (results.recommend, commands.search, results.status, results.audit, results.rollback, results.prune),
+    "Results": (
+        results.recommend,
+        commands.search,
+        report_commands.report,
+        results.status,
+        results.audit,
+        results.rollback,
+        results.prune,
+    ),
     "Policies": (policy_commands.ope, policy_commands.promote),
     "Start here": (demo,),
 }.items():

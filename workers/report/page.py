@@ -1,0 +1,86 @@
+"""The page: figures and charts in one HTML file, with nothing fetched from anywhere."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from recsql import __version__
+from workers.report import charts
+
+MOST_PARTS = 6
+"""Components of a recommendation that are drawn; what is left is one more."""
+
+
+def render(found: dict[str, Any]) -> str:
+    """The page of what :func:`workers.report.figures.collect` found.
+
+    Raises:
+        ConfigurationError: what draws charts is not installed.
+    """
+    from jinja2 import Environment, PackageLoader
+
+    environment = Environment(
+        loader=PackageLoader("workers.report", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["figure"] = lambda value: "-" if value is None else f"{value:.4g}"
+    return environment.get_template("page.html.j2").render(
+        found,
+        charts=_charts(found),
+        metrics=_by_method(found["quality"]),
+        segments=_segments(found["quality"]),
+        examples=[user | {"list": [_drawn(row) for row in user["list"]]} for user in found["examples"]],
+        made_at=datetime.now(UTC),
+        version=__version__,
+    )
+
+
+def _charts(found: dict[str, Any]) -> dict[str, str]:
+    """SVG by name of the chart; those for which there is nothing are left out."""
+    ndcg = [row for row in found["quality"] if row["metric"] == "ndcg@10" and row["segment"] == "all"]
+    losses = [row for row in found["ablation"] if row["source"] is not None]
+    exposure = found["exposure"]
+    made = {
+        "quality": ndcg and charts.intervals(ndcg, "method", "value", "NDCG@10", highlight="fused"),
+        "recall": found["recall"]
+        and charts.stacked(
+            [row | {"shared": row["recall"] - row["alone"]} for row in found["recall"]],
+            "source",
+            {"shared": "found by others too", "alone": "found by this source alone"},
+            "share of what was relevant among the candidates",
+        ),
+        "overlap": found["overlap"] and charts.heatmap(found["overlap"], "source", "other", "share"),
+        "ablation": losses and charts.intervals(losses, "source", "change", "change of NDCG@10 without the source"),
+        "coverage": exposure["coverage"]
+        and charts.curves(
+            exposure["coverage"], "k", "coverage", "method", ("length of the list", "share of catalogue"), is_log=True
+        ),
+        "lorenz": exposure["lorenz"]
+        and charts.curves(
+            exposure["lorenz"], "items", "places", "method", ("share of items, least shown first", "share of places")
+        ),
+    }
+    return {name: chart for name, chart in made.items() if chart}
+
+
+def _by_method(quality: list[dict[str, Any]]) -> dict[str, Any]:
+    """Names of metrics, and their values for all users by method, the best by NDCG first."""
+    rows = [row for row in quality if row["segment"] == "all"]
+    names = sorted({row["metric"] for row in rows}, key=lambda name: (name != "ndcg@10", name))
+    values: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        values.setdefault(row["method"], {})[row["metric"]] = row
+    ordered = sorted(values.items(), key=lambda pair: -pair[1].get("ndcg@10", {"value": -1})["value"])
+    return {"names": names, "methods": dict(ordered)}
+
+
+def _segments(quality: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [row for row in quality if row["segment"] != "all" and row["metric"] == "ndcg@10"]
+
+
+def _drawn(row: dict[str, Any]) -> dict[str, Any]:
+    """A recommendation whose parts have widths in per cent of its score, the largest first."""
+    parts = sorted(row["parts"].items(), key=lambda part: -part[1])
+    shown = [{"name": name, "value": value} for name, value in parts[:MOST_PARTS]]
+    if parts[MOST_PARTS:]:
+        shown.append({"name": "others", "value": sum(value for _, value in parts[MOST_PARTS:])})
+    total = sum(abs(part["value"]) for part in shown) or 1
+    return row | {"parts": [part | {"width": 100 * abs(part["value"]) / total} for part in shown]}
