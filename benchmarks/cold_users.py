@@ -35,14 +35,26 @@ ASKED_AFTER = (0, 1, 2, 5, 10)
 LEAST = 20
 """Events that a user has after the cut."""
 
+CUTS = {"validation": (0.64, 0.8), "test": (0.8, 1.0)}
+"""Shares of the events before the cut, and before the end of what users do after it."""
+LATER = """
+create table public.later (user_id text, item_id text, value real, at timestamptz, n bigint)
+"""
 SET_ASIDE = """
-create table public.later as
-select u.user_id, i.item_id, e.value, e.at, row_number() over (partition by e.user_no order by e.at, e.event_no) as n
-from recsql.event as e
-inner join recsql.app_user as u on u.user_no = e.user_no
-inner join recsql.item as i on i.item_no = e.item_no
-where e.at > (select percentile_disc(0.8) within group (order by c.at) from recsql.event as c);
-delete from recsql.event as e where e.at >= (select min(l.at) from public.later as l)
+with bounds as (
+    select percentile_disc(%(cut)s::float8) within group (order by c.at) as cut_at,
+        percentile_disc(%(until)s::float8) within group (order by c.at) as until_at
+    from recsql.event as c
+),
+
+gone as (delete from recsql.event as e using bounds as b where e.at > b.cut_at returning e.*)
+
+insert into public.later
+select u.user_id, i.item_id, g.value, g.at, row_number() over (partition by g.user_no order by g.at, g.event_no)
+from gone as g
+inner join bounds as b on g.at <= b.until_at
+inner join recsql.app_user as u on u.user_no = g.user_no
+inner join recsql.item as i on i.item_no = g.item_no
 """
 
 
@@ -57,8 +69,9 @@ def main() -> None:
     report = Report("cold_users", options.dataset, "global", options.seed)
     with fresh_database(db.database_url()) as url, db.connect(url) as connection, progress_bars() as progress:
         ingest.load(connection, open_reader(DATASETS[options.dataset]))
-        for statement in SET_ASIDE.split(";\n"):
-            connection.execute(statement.encode())
+        cut, until = CUTS[options.part]
+        connection.execute(LATER)
+        connection.execute(SET_ASIDE, {"cut": cut, "until": until})
         bars = stage_bars(progress)
         embed_backlog(connection, bars)
         Pipeline(connection, PipelineConfig(seed=options.seed), bars).refresh()

@@ -482,6 +482,10 @@ select recsql.follow_release();
 -- Similar users, for a source of kind user.
 select recsql.refresh_user_similarity_cosine(%(run_no)s::integer, p_source => %(source)s);
 
+-- refresh_user_similarity_vectors --
+-- Similar users by the vectors that a model of the run has of them.
+select recsql.refresh_user_similarity_vectors(%(run_no)s::integer, %(source)s);
+
 -- refresh_segment_popularity --
 -- Popular items of each segment, for a source of kind segment.
 select recsql.refresh_segment_popularity(%(run_no)s::integer, %(source)s);
@@ -681,8 +685,16 @@ inner join recsql.source_part(%(run_no)s::integer, 0, 2147483647) as p on p.user
 select source_no, source from recsql.source where is_active order by source_no;
 
 -- sources_of_kind --
--- The active sources of a kind.
-select source from recsql.source where is_active and kind = %(kind)s order by source_no;
+-- The active sources of a kind that need no trained model.
+select source from recsql.source where is_active and kind = %(kind)s and vectors_of is null order by source_no;
+
+-- sources_of_vectors --
+-- The active sources that find similar users by what a model learned of them, and that model.
+select s.source, m.source as model
+from recsql.source as s
+inner join recsql.source as m on m.source_no = s.vectors_of
+where s.is_active
+order by s.source_no;
 
 -- lists_of_their_own --
 -- The active sources that read a list of similarities of their own.
@@ -691,10 +703,11 @@ where is_active and kind = 'similarity' and list_of is null and added_to is null
 order by source_no;
 
 -- source_overview --
--- All sources; part_of: the one whose score sums its list.
-select s.source, s.kind, s.is_active as active, s.reason, s.description, p.source as part_of
+-- All sources; part_of: the one whose score sums its list; vectors_of: the one whose model says who is similar.
+select s.source, s.kind, s.is_active as active, s.reason, s.description, p.source as part_of, v.source as vectors_of
 from recsql.source as s
 left join recsql.source as p on p.source_no = s.added_to
+left join recsql.source as v on v.source_no = s.vectors_of
 order by s.source_no;
 
 -- switch_sources --
@@ -752,21 +765,70 @@ on conflict (run_no, method, metric, k, segment) do update
     set value = excluded.value, lo = excluded.lo, hi = excluded.hi, n_users = excluded.n_users, evaluated_at = now();
 
 -- publish_new --
--- Serve a run by the policy that fused it, unless it is what is served; no row then.
-select recsql.publish(r.run_no, r.policy_no)
+-- Serve a run in a slot by the policy that fused it, unless it is what is served; no row then.
+select recsql.publish(r.run_no, r.policy_no, %(slot)s)
 from recsql.run as r
 where
     r.run_no = %(run_no)s
-    and not exists (select from recsql.release as l where l.slot = 'default' and l.run_no = r.run_no);
+    and not exists (select from recsql.release as l where l.slot = %(slot)s and l.run_no = r.run_no);
+
+-- fusion_policies --
+-- All fusion policies, or one: where each is chosen and served, and who else is put together from it.
+select
+    f.policy,
+    f.kind,
+    f.weights,
+    f.config,
+    f.run_no,
+    (f.metrics ->> 'ndcg@10')::double precision as "ndcg@10",
+    array(select c.slot from recsql.fusion_choice as c where c.policy_no = f.policy_no order by c.slot) as chosen_in,
+    array(select l.slot from recsql.release as l where l.policy_no = f.policy_no order by l.slot) as served_in,
+    array(
+        select p.policy
+        from recsql.fusion_policy as p
+        cross join lateral recsql.fusion_reference(p.kind, p.config) as r
+        where r.name = f.policy
+        order by p.policy
+    ) as part_of
+from recsql.fusion_policy as f
+where %(policy)s::text is null or f.policy = %(policy)s::text
+order by f.policy_no;
+
+-- add_fusion_policy --
+-- Keep a fusion policy; no row where there is one of that name.
+insert into recsql.fusion_policy (policy, kind, weights, config)
+values (%(policy)s, %(kind)s, %(weights)s::jsonb, %(config)s::jsonb)
+on conflict (policy) do nothing
+returning policy, kind, weights, config;
+
+-- drop_fusion_policy --
+-- Forget a fusion policy that nothing uses.
+delete from recsql.fusion_policy where policy = %(policy)s returning policy;
+
+-- choose_fusion_policy --
+-- Have the runs of a slot fused by a policy.
+insert into recsql.fusion_choice (slot, policy_no)
+values (%(slot)s, %(policy_no)s)
+on conflict (slot) do update set policy_no = excluded.policy_no, chosen_at = now();
+
+-- withdraw_fusion_choice --
+-- Leave the policy of a slot's runs to validation; no row where none was chosen.
+with gone as (delete from recsql.fusion_choice where slot = %(slot)s returning slot, policy_no)
+
+select g.slot, f.policy from gone as g inner join recsql.fusion_policy as f on f.policy_no = g.policy_no;
+
+-- fusion_choices --
+-- The slots whose fusion policy their owner has chosen.
+select slot, policy_no from recsql.fusion_choice order by slot;
 
 -- latest_policy --
 -- The policy that was fitted on a run.
 select policy_no from recsql.fusion_policy where run_no = %(run_no)s order by policy_no desc limit 1;
 
 -- chosen --
--- What the newest validation run chose: policy, and number of epochs by model.
+-- What the newest validation run chose: policy, unless an owner has chosen that of slot default, and number of epochs by model.
 select
-    p.policy_no,
+    coalesce((select c.policy_no from recsql.fusion_choice as c where c.slot = 'default'), p.policy_no) as policy_no,
     (
         select
             coalesce(
@@ -784,8 +846,11 @@ order by r.run_no desc, p.policy_no desc
 limit 1;
 
 -- default_policy --
--- The policy that needs no fitting.
-select policy_no from recsql.fusion_policy where policy = 'rrf';
+-- The policy where validation has chosen none: the owner's choice for slot default, else the one that needs no fitting.
+select coalesce(
+    (select c.policy_no from recsql.fusion_choice as c where c.slot = 'default'),
+    (select f.policy_no from recsql.fusion_policy as f where f.policy = 'rrf')
+) as policy_no;
 
 -- quality --
 -- The figures of a run.

@@ -12,6 +12,7 @@ from recsql.errors import RecsqlError
 from workers import (
     bandit_commands,
     commands,
+    fusion_commands,
     model_commands,
     policy_commands,
     report_commands,
@@ -28,6 +29,7 @@ app = typer.Typer(
     no_args_is_help=True, pretty_exceptions_enable=False, help="A recommender that lives inside PostgreSQL."
 )
 app.add_typer(database.app, name="db")
+app.add_typer(fusion_commands.app, name="fusion")
 app.add_typer(model_commands.app, name="model")
 app.add_typer(policy_commands.app, name="policy")
 app.add_typer(source_commands.app, name="source")

@@ -95,16 +95,45 @@ class Pipeline:
     def publish(self, since: int | None = None) -> tuple[int, bool]:
         """Make the run on everything and serve it; its number, and whether it was not served yet.
 
+        Other slots whose fusion policy was chosen get a run of their own, with the same models.
+
         Args:
             since: the run whose models are kept; see :meth:`run`.
         """
         run_no = self.run("production", since=since)
-        published = self.connection.execute(QUERIES["publish_new"], {"run_no": run_no}).fetchone()
+        is_new = self._serve(run_no, "default")
+        for slot, policy_no in self.connection.execute(QUERIES["fusion_choices"]).fetchall():
+            if slot != "default":
+                self._serve(self.run("production", since=run_no, policy_no=policy_no), slot)
         # What is trending goes with what is recommended, also where no worker runs.
         refresh_activity(self.connection)
-        return run_no, published is not None
+        return run_no, is_new
 
-    def run(self, part: Part, until: str | None = None, *, wait: bool = False, since: int | None = None) -> int:
+    def use(self, policy_no: int, slot: str) -> tuple[int, bool]:
+        """Have a slot's runs fused by a policy from now on; the number of the first, and whether it was not served yet.
+
+        That run is on everything and keeps the models of what slot ``default`` serves, if that serves anything. The
+        policy is the slot's only once its run is complete.
+
+        Args:
+            policy_no: number of a fusion policy.
+            slot: what is to serve by it.
+        """
+        served = self.connection.execute(QUERIES["since_run"], {"run_no": None}).fetchone()
+        run_no = self.run("production", since=served and served[0], policy_no=policy_no)
+        with self.connection.transaction():
+            self.connection.execute(QUERIES["choose_fusion_policy"], {"slot": slot, "policy_no": policy_no})
+            return run_no, self._serve(run_no, slot)
+
+    def run(
+        self,
+        part: Part,
+        until: str | None = None,
+        *,
+        wait: bool = False,
+        since: int | None = None,
+        policy_no: int | None = None,
+    ) -> int:
         """Make a run, go on with it where it was stopped, or find it complete; returns its number.
 
         With ``since`` the run keeps the models of an earlier one: their versions are taken over where their options are
@@ -116,6 +145,7 @@ class Pipeline:
             until: the last stage to do; all stages when None.
             wait: for another process that is making the same run, and go on with what it made.
             since: number of a complete production run, of which ``part`` must be one as well; None to train.
+            policy_no: the fusion policy of a test or production run; when None, what was chosen for slot ``default``.
 
         Raises:
             NotFoundError: there is no run ``since``.
@@ -127,7 +157,8 @@ class Pipeline:
         config = json.dumps(vars(in_use), sort_keys=True)
         state = self._one("input_state")
         # Of validation nothing is asked: it is what chooses. What it chose is input to the others.
-        policy_no, epochs = (None, {}) if part == "validation" else self._chosen()
+        chosen, epochs = (None, {}) if part == "validation" else self._chosen()
+        policy_no = policy_no or chosen
         fingerprint = sha256(f"{part} {state} {config} {policy_no} {epochs} {__version__}".encode()).hexdigest()
         if earlier is not None:
             # A run has seen the same whether or not it took its models over.
@@ -191,9 +222,13 @@ class Pipeline:
         run.details = {}
 
     def _chosen(self) -> tuple[int, dict[str, int]]:
-        """Policy and epochs by model that the newest validation chose; reciprocal rank fusion where none has yet."""
+        """Policy and epochs by model: the owner's choice, else the newest validation's, else reciprocal rank fusion."""
         row = self.connection.execute(QUERIES["chosen"], {"protocol": self.config.protocol}).fetchone()
         return (row[0], row[1]) if row else (self._one("default_policy"), {})
+
+    def _serve(self, run_no: int, slot: str) -> bool:
+        """Serve a run in a slot; whether it was not served there yet."""
+        return self.connection.execute(QUERIES["publish_new"], {"run_no": run_no, "slot": slot}).fetchone() is not None
 
     def _earlier(self, run_no: int) -> "_Earlier":
         row = self.connection.execute(QUERIES["since_run"], {"run_no": run_no}).fetchone()

@@ -31,6 +31,11 @@ def enable(names: Names, as_json: Json = False) -> None:
         part_of = known[name]["part_of"]
         if part_of is not None:
             raise InputError(f"Source {name} is a list of {part_of}, read wherever that is active: enable {part_of}.")
+        model = known[name]["vectors_of"]
+        if model is not None and model not in names and not known[model]["active"]:
+            raise InputError(
+                f"Source {name} reads the vectors of {model}, which is not active: enable {model} as well."
+            )
     _switch(names, True, as_json)
     missing = [name for name in names if known[name]["model"] and _missing(name)]
     for name in missing:

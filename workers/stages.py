@@ -91,6 +91,18 @@ def per_source(kind: str, query: str) -> Stage:
     return stage
 
 
+def profiles(run: Run, progress: Progress) -> int:
+    """Who is similar by what a model learned of them, for the active sources that read that; most often none do."""
+    written = 0
+    for source, model in run.connection.execute(QUERIES["sources_of_vectors"]).fetchall():
+        n_users = run.one("refresh_user_similarity_vectors", source=source)
+        if not n_users:
+            run.details[source] = f"left out, since the run has no vectors of {model}: is that an active source?"
+            logger.warning("source is left out", extra={"source": source, "model": model})
+        written += n_users
+    return written
+
+
 def candidates(run: Run, progress: Progress) -> int:
     """The best items of each active source for each user."""
     proposing = [source for _, source in run.sources() if run.models().get(source) != "score"]
@@ -139,6 +151,7 @@ STAGES: dict[str, Stage] = {
     "users": per_source("user", "refresh_user_similarity_cosine"),
     "segments": per_source("segment", "refresh_segment_popularity"),
     "train": train,
+    "profiles": profiles,
     "candidates": candidates,
     "score": score,
     "weights": weights,

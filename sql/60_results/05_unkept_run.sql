@@ -16,7 +16,13 @@ begin
     from (
         select r.run_no, r.fingerprint, r.state,
             row_number() over (
-                partition by s.protocol, s.part, r.state = 'complete' order by r.run_no desc
+                partition by
+                    s.protocol,
+                    s.part,
+                    r.state = 'complete',
+                    -- Every slot has its own to roll back to.
+                    (select min(l.slot) from release_log as l where l.run_no = r.run_no and l.action = 'publish')
+                order by r.run_no desc
             ) as position
         from run as r
         left join split as s on s.split_no = r.split_no

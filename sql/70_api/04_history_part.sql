@@ -24,6 +24,7 @@ begin atomic
         'cold ' || s.source,
         (p.weights ->> s.source)::double precision * recsql.policy_scale(p.kind)
         * s.score / max(s.score) over (partition by s.source, i.domain)
+        * recsql.personal_share(p_had_weights)
     from summed as s
     -- Item by item: a join would read the whole catalogue for a few of its rows.
     cross join lateral (select m.domain from recsql.item as m where m.item_no = s.item_no offset 0) as i
@@ -33,5 +34,5 @@ end;
 
 comment on function recsql.history_part(integer, integer, integer, integer [], double precision []) is
 'What items are worth for their similarity to the newest 20 of what the user had (p_had_nos, the newest first), in components cold '
-'SOURCE: the best of each domain is worth the weight of the source, since what leads from one domain into another is always weaker '
-'than what stays in one.';
+'SOURCE: the best of each domain is worth the weight of the source times personal_share, since what leads from one domain into another '
+'is always weaker than what stays in one.';

@@ -76,7 +76,7 @@ begin
         where h.item_no = any(v_item_nos)
         union all
         select p.item_no, p.component, p.contribution
-        from cold_part(p_run_no, p_policy_no, p_taste, v_item_nos) as p
+        from cold_part(p_run_no, p_policy_no, p_taste, p_had_weights, v_item_nos) as p
     ) as c
     group by c.item_no
     order by sum(c.contribution) desc, c.item_no
@@ -100,4 +100,5 @@ comment on function recsql.fallback(
 ) is
 'The p_n best eligible items where nothing is published for the user: of what is trending, what is used by the same people as what '
 'the user had (p_had_nos, the newest first, here of all domains), and what is nearest to p_taste (content_taste; null where nothing '
-'is known of the user) those of which all together say most, then items without events, the newest first.';
+'is known of the user) those of which all together say most (personal_share: the more the user '
+'had, the more that counts against the trend), then items without events, the newest first.';

@@ -46,7 +46,7 @@ begin
         from fresh_weight(v_run_no, v_policy_no, v_user_no, v_new_nos, v_new_weights, null) as f
         inner join item_similarity as s
             on s.run_no = v_run_no and s.source_no = f.source_no and s.item_no = f.item_no
-        where v_item_no = any (s.neighbour_nos) and not v_is_cold
+        where v_item_no = any (s.neighbour_nos) and not v_is_cold and is_published_for(v_run_no, v_user_no)
         group by f.component
         union all
         select 'cold content', n.contribution
@@ -56,7 +56,9 @@ begin
 
     cold as (
         select c.component, c.contribution
-        from cold_part(v_run_no, v_policy_no, v_taste, array[v_item_no]) as c
+        from cold_part(
+            v_run_no, v_policy_no, v_taste, v_new_weights || v_known_weights, array[v_item_no]
+        ) as c
         where not exists (select from pooled)
         union all
         select h.component, h.contribution

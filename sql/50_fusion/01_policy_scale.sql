@@ -9,4 +9,4 @@ end;
 
 comment on function recsql.policy_scale(text) is
 'What the best item of a source of weight 1 gets under a kind of fusion policy, so that what is added live is on the scale of what '
-'is published.';
+'is published; all but rrf give what every source puts first the sum of the weights.';

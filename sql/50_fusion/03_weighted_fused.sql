@@ -1,5 +1,5 @@
--- recsql.fused: unordered.
-create function recsql.fused(
+-- recsql.weighted_fused: unordered.
+create function recsql.weighted_fused(
     p_run_no integer, p_policy_no integer, p_first_user_no integer, p_last_user_no integer
 )
 returns table (user_no integer, item_no integer, score double precision, parts jsonb)
@@ -20,11 +20,11 @@ begin atomic
             * case p.kind when 'rrf' then 1.0::double precision / (60 + s.rank) else s.part end
             as contribution
     ) as c
-    where p.policy_no = p_policy_no
+    where p.policy_no = p_policy_no and p.kind in ('weighted', 'rrf')
     group by s.user_no, s.item_no
     having sum(c.contribution) > 0;
 end;
 
-comment on function recsql.fused(integer, integer, integer, integer) is
-'Candidates of the users in a range of user_no with their fused score and what each source adds to it. weighted: weight × the '
-'source''s score on a common scale; rrf: weight / (60 + rank), Cormack et al. 2009.';
+comment on function recsql.weighted_fused(integer, integer, integer, integer) is
+'What a policy of kind weighted or rrf gives, of others nothing. weighted: weight × the source''s score on a common scale; rrf: '
+'weight / (60 + rank), Cormack et al. 2009.';
