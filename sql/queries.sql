@@ -862,7 +862,10 @@ order by metric, segment, value desc;
 -- api_recommend --
 -- Recommendations, with titles for people.
 select r.rank, r.item_id, i.title, r.score, r.reason, r.request_id::text as request_id
-from recsql_api.recommend(%(user_id)s, %(n)s::integer, %(domain)s, p_explore => %(explore)s, p_log => %(log)s) as r
+from recsql_api.recommend(
+    %(user_id)s, %(n)s::integer, %(domain)s, p_explore => %(explore)s, p_log => %(log)s, p_diversity => %(diversity)s,
+    p_novelty => %(novelty)s
+) as r
 inner join recsql.item as i on i.item_id = r.item_id
 order by r.rank;
 
@@ -1625,11 +1628,11 @@ order by r.slot;
 
 -- logged_requests --
 -- Requests of a part of the log, oldest first: whether all of the request can be used, its policy, its number, the pool, and of each
--- impression its position, its place in the pool, its reward and its propensities.
+-- impression, pins aside, its position (free_position), its place in the pool, its reward and its propensities.
 select
     bool_and(
         (
-            o.reason is null and o.propensity > 0 and o.conditional > 0 and o.position >= 1
+            o.reason is null and o.propensity > 0 and o.conditional > 0 and f.position >= 1
             and array_position(r.pool_nos, o.item_no) is not null
         ) is true
     ),
@@ -1637,7 +1640,7 @@ select
     r.request_id,
     r.pool_nos,
     r.pool_scores,
-    array_agg(o.position::integer order by o.position),
+    array_agg(f.position order by o.position),
     array_agg(array_position(r.pool_nos, o.item_no) order by o.position),
     array_agg(o.reward::double precision order by o.position),
     array_agg(o.propensity::double precision order by o.position),
@@ -1645,8 +1648,10 @@ select
 from recsql.request as r
 inner join recsql.app_user as u on u.user_no = r.user_no
 inner join recsql.outcome as o on o.request_id = r.request_id
+cross join lateral (select recsql.free_position(r.controls, o.position) as position) as f
 where
-    (%(from_at)s::timestamptz is null or r.at >= %(from_at)s)
+    f.position is not null
+    and (%(from_at)s::timestamptz is null or r.at >= %(from_at)s)
     and (%(until_at)s::timestamptz is null or r.at < %(until_at)s)
     and (%(slot)s::text is null or r.slot = %(slot)s)
     and (%(domain)s::text is null or r.domain = %(domain)s)
@@ -1679,6 +1684,18 @@ where p.ranking_policy_no = %(policy_no)s::integer;
 -- What a bandit expects of the pools of some requests: place of the request in the list, draw, item and score.
 select array_position(%(request_ids)s::uuid [], s.request_id), s.draw, s.item_no, s.score
 from recsql.bandit_request_score(%(policy_no)s::integer, %(request_ids)s::uuid []) as s;
+
+-- reordered_requests --
+-- Which of some requests had their pool ordered by more than a ranking policy: their places in the list, from 1.
+select n.place
+from unnest(%(request_ids)s::uuid []) with ordinality as n (request_id, place)
+inner join recsql.request as r on r.request_id = n.request_id
+where recsql.is_reordered(r.controls)
+order by n.place;
+
+-- replayed --
+-- In which order the controls of a request would have shown its pool, had it come in this one.
+select recsql.replayed(%(request_id)s::uuid, %(item_nos)s::integer []);
 
 -- histories_before --
 -- Of each request, in the order given, the positive items of its user as they were just before it, the oldest first: items, weights faded to

@@ -25,7 +25,7 @@ begin atomic
     with paired as (
         select
             o.request_id,
-            o.position,
+            f.position,
             o.reward::double precision as reward,
             t.propensity as target,
             o.propensity::double precision as logged,
@@ -36,10 +36,12 @@ begin atomic
         from recsql.request as r
         inner join recsql.app_user as u on u.user_no = r.user_no
         inner join recsql.outcome as o on o.request_id = r.request_id
+        cross join lateral (select recsql.free_position(r.controls, o.position) as position) as f
         left join recsql.policy_propensity as t
-            on t.ranking_policy_no = p_ranking_policy_no and t.request_id = o.request_id and t.position = o.position
+            on t.ranking_policy_no = p_ranking_policy_no and t.request_id = o.request_id and t.position = f.position
         where
-            (p_from is null or r.at >= p_from)
+            f.position is not null
+            and (p_from is null or r.at >= p_from)
             and (p_until is null or r.at < p_until)
             and (p_slot is null or r.slot = p_slot)
             and (p_domain is null or r.domain = p_domain)
@@ -79,5 +81,5 @@ end;
 comment on function recsql.policy_weight(integer, timestamptz, timestamptz, text, text, jsonb, text) is
 'The importance weights of a ranking policy over what was logged. form: position (ratio of the propensities) or cascade (product of the '
 'ratios of the conditional ones down to the position); is_usable: whether the whole request is, that is, no propensity is missing or 0 and no '
-'outcome was refused; unsupported: how much of the policy''s probability lies on what the log can never show here. p_from, p_until: of '
+'outcome was refused; position: pins, which every policy shows, aside; unsupported: how much of the policy''s probability lies on what the log can never show here. p_from, p_until: of '
 'request.at, the latter exclusive; p_segment: attributes that the user must have.';

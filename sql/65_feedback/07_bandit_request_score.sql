@@ -4,13 +4,15 @@ returns table (request_id uuid, draw integer, item_no integer, score double prec
 language sql
 stable
 begin atomic
-    select q.request_id, 1, s.item_no, s.score
+    -- Where more than the bandit ordered the pool, it did so by the posterior's mean, whatever it draws else.
+    select q.request_id, d.draw, s.item_no, s.score
     from recsql.bandit as b
     inner join recsql.request as q on q.request_id = any(p_request_ids)
     cross join lateral recsql.bandit_score(
         b.ranking_policy_no, q.user_no, q.pool_nos, q.pool_scores::double precision [], q.at
     ) as s
-    where b.ranking_policy_no = p_ranking_policy_no and b.draws = '{}'
+    cross join lateral generate_series(1, greatest(1, cardinality(b.draws))) as d (draw)
+    where b.ranking_policy_no = p_ranking_policy_no and (b.draws = '{}' or recsql.is_reordered(q.controls))
     union all
     select q.request_id, s.draw, s.item_no, s.score
     from recsql.bandit as b
@@ -18,7 +20,7 @@ begin atomic
     cross join lateral recsql.bandit_draw_score(
         b.ranking_policy_no, q.user_no, q.pool_nos, q.pool_scores::double precision [], q.at
     ) as s
-    where b.ranking_policy_no = p_ranking_policy_no and b.draws <> '{}';
+    where b.ranking_policy_no = p_ranking_policy_no and b.draws <> '{}' and not recsql.is_reordered(q.controls);
 end;
 
 comment on function recsql.bandit_request_score(integer, uuid []) is

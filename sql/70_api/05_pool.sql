@@ -10,7 +10,10 @@ create function recsql.pool(
     p_filter jsonb,
     p_exclude integer [],
     p_n integer,
-    p_taste vector default null
+    p_taste vector default null,
+    p_rule_path jsonpath default null,
+    p_rule_vars jsonb default null,
+    p_pinned_nos integer [] default '{}'
 )
 returns table (item_no integer, parts jsonb)
 language sql
@@ -56,14 +59,16 @@ begin atomic
     -- with the whole catalogue.
     best as (
         select s.item_no, s.score, s.parts
-        from (select * from scored order by score desc, item_no) as s
+        from (select * from scored order by item_no = any(p_pinned_nos) desc, score desc, item_no) as s
         cross join lateral (
             select e.item_no
-            from recsql.eligible_item(p_run_no, p_user_no, p_new_nos, p_domain, p_filter, p_exclude) as e
+            from recsql.eligible_item(
+                p_run_no, p_user_no, p_new_nos, p_domain, p_filter, p_exclude, p_rule_path, p_rule_vars
+            ) as e
             where e.item_no = s.item_no
             limit 1
         ) as e
-        order by s.score desc, s.item_no
+        order by s.item_no = any(p_pinned_nos) desc, s.score desc, s.item_no
         limit p_n
     )
 
@@ -79,8 +84,8 @@ begin atomic
 end;
 
 comment on function recsql.pool(
-    integer, integer, integer, integer [], double precision [], integer, text, jsonb, integer [], integer, vector
+    integer, integer, integer, integer [], double precision [], integer, text, jsonb, integer [], integer, vector, jsonpath, jsonb, integer []
 ) is
 'The p_n best eligible items of which something is known for the user, with what each component adds to the score: what is '
 'published, what the user did since (live …), what is near to the item in view (context …), and, where p_taste is given, newcomers that '
-'are like it (newcomer_part).';
+'are like it (newcomer_part). Those of p_pinned_nos are among them, whatever their score; p_rule_path, p_rule_vars: see eligible_item.';

@@ -10,7 +10,9 @@ create function recsql.fallback(
     p_n integer,
     p_had_nos integer [] default '{}',
     p_had_weights double precision [] default '{}',
-    p_taste vector default null
+    p_taste vector default null,
+    p_rule_path jsonpath default null,
+    p_rule_vars jsonb default null
 )
 returns table (item_no integer, parts jsonb)
 language plpgsql
@@ -28,7 +30,9 @@ declare
     v_item_nos integer[] := array(
         select t.item_no
         from trend_part(p_run_no, p_policy_no) as t
-        inner join eligible_item(p_run_no, p_user_no, p_new_nos, p_domain, p_filter, p_exclude) as e
+        inner join eligible_item(
+            p_run_no, p_user_no, p_new_nos, p_domain, p_filter, p_exclude, p_rule_path, p_rule_vars
+        ) as e
             on e.item_no = t.item_no
         order by t.trend desc, t.item_no
         limit p_n
@@ -48,7 +52,9 @@ begin
                 order by score desc, h.item_no
             ) as s
             cross join lateral (
-                select from eligible_item(p_run_no, p_user_no, p_new_nos, p_domain, p_filter, p_exclude) as e
+                select from eligible_item(
+                    p_run_no, p_user_no, p_new_nos, p_domain, p_filter, p_exclude, p_rule_path, p_rule_vars
+                ) as e
                 where e.item_no = s.item_no
                 limit 1
             ) as e
@@ -61,11 +67,17 @@ begin
             select e.item_no
             from content_space as c
             cross join lateral nearest_items(
-                'item_embedding_' || c.space_no, p_taste, p_n, p_domain, coalesce(p_filter, '{}'),
+                'item_embedding_' || c.space_no, p_taste, case when p_rule_path is null then p_n else 5 * p_n end, p_domain,
+                coalesce(p_filter, '{}'),
                 p_exclude || p_new_nos || array(
                     select k.item_no from interaction as k where k.run_no = p_run_no and k.user_no = p_user_no
                 )
             ) as e
+            where
+                p_rule_path is null
+                or exists (select from item as i where i.item_no = e.item_no and is_match(i, p_rule_path, p_rule_vars))
+            order by e.similarity desc, e.item_no
+            limit p_n
         );
     end if;
     return query
@@ -85,7 +97,9 @@ begin
     if v_rows < p_n then
         return query
         select e.item_no, '{"new": 0}'::jsonb
-        from eligible_item(p_run_no, p_user_no, p_new_nos, p_domain, p_filter, p_exclude) as e
+        from eligible_item(
+            p_run_no, p_user_no, p_new_nos, p_domain, p_filter, p_exclude, p_rule_path, p_rule_vars
+        ) as e
         where
             e.item_no <> all (v_item_nos)
             and not exists (select from item_popularity as p where p.run_no = p_run_no and p.item_no = e.item_no)
@@ -96,9 +110,9 @@ end
 $$;
 
 comment on function recsql.fallback(
-    integer, integer, integer, integer [], text, jsonb, integer [], integer, integer [], double precision [], vector
+    integer, integer, integer, integer [], text, jsonb, integer [], integer, integer [], double precision [], vector, jsonpath, jsonb
 ) is
 'The p_n best eligible items where nothing is published for the user: of what is trending, what is used by the same people as what '
 'the user had (p_had_nos, the newest first, here of all domains), and what is nearest to p_taste (content_taste; null where nothing '
-'is known of the user) those of which all together say most (personal_share: the more the user '
-'had, the more that counts against the trend), then items without events, the newest first.';
+'is known of the user) those of which all together say most (personal_share: the more the user had, the more that counts against the '
+'trend), then items without events, the newest first. p_rule_path, p_rule_vars: see eligible_item.';

@@ -8,7 +8,9 @@ create function recsql_api.recommend(
     p_context jsonb default '{}',
     p_slot text default 'default',
     p_explore double precision default null,
-    p_log boolean default false
+    p_log boolean default false,
+    p_diversity double precision default null,
+    p_novelty double precision default null
 )
 returns table (rank integer, item_id text, score double precision, reason text, request_id uuid)
 language plpgsql
@@ -24,6 +26,15 @@ declare
     v_ranking ranking_policy;
     v_explore double precision;
     v_is_logged boolean := coalesce(p_log, false) or coalesce(p_explore, 0) > 0;
+    -- In force, those that go first first.
+    v_rules rule[] := array(select r from rule_in_force(p_slot, p_user_id) as r);
+    v_filtered record := rule_filter(v_rules);
+    v_controls jsonb;
+    v_is_cut boolean := exists (select from unnest(v_rules) as r where r.kind in ('cap', 'promote'));
+    v_is_reordered boolean;
+    v_pinned_nos integer[];
+    v_pinned_rules text[];
+    v_pinned_at integer[];
     v_n_pool integer := p_n;
     v_user_no integer := (select u.user_no from app_user as u where u.user_id = p_user_id);
     v_context_no integer := (select i.item_no from item as i where i.item_id = p_context ->> 'item_id');
@@ -42,8 +53,10 @@ declare
     v_components text[];
     v_scores double precision[];
     v_order integer[];
+    v_effective double precision[];
     v_pool_nos integer[];
     v_pool_scores double precision[];
+    v_n_free integer;
     v_propensities double precision[];
     v_conditionals double precision[];
 begin
@@ -56,6 +69,16 @@ begin
         raise exception 'p_explore must be from 0 to 1, not %', p_explore
             using errcode = 'RS002', hint = '0.1 gives one place in ten to an item drawn from the pool.';
     end if;
+    if not (coalesce(p_diversity, 0) between 0 and 1 and coalesce(p_novelty, 0) between 0 and 1) then
+        raise exception 'p_diversity and p_novelty must be from 0 to 1, not % and %', p_diversity, p_novelty
+            using errcode = 'RS002', hint = '0 leaves the list as it is, 1 is the most; 0.3 is a beginning.';
+    end if;
+    if cardinality(p_exclude) > 10000 then
+        raise exception 'p_exclude has % ids, but at most 10000 are taken', cardinality(p_exclude)
+            using errcode = 'RS002', hint = 'Filter by an attribute, or record as events what the user had.';
+    end if;
+    v_controls := slot_control(p_slot, jsonb_build_object('diversity', p_diversity, 'novelty', p_novelty));
+    v_is_reordered := v_controls is not null or exists (select from unnest(v_rules) as r where r.kind = 'promote');
     select r.run_no, r.policy_no into v_run_no, v_policy_no from release as r where r.slot = p_slot;
     select q.* into v_ranking
     from release as r
@@ -68,7 +91,9 @@ begin
     if v_explore < 1e-9 then
         v_explore := 0;
     end if;
-    if v_is_logged or v_ranking.ranking_policy_no is not null then
+    if v_is_logged or v_ranking.ranking_policy_no is not null or v_controls is not null
+        or exists (select from unnest(v_rules) as r where r.kind not in ('filter', 'pin'))
+    then
         v_n_pool := greatest(p_n, least(5 * p_n, 1000));
     end if;
     if v_is_logged then
@@ -90,6 +115,25 @@ begin
     into v_known_nos, v_known_weights
     from known_item(v_run_no, v_user_no) as h;
 
+    select coalesce(array_agg(p.item_no order by p.position), '{}'), array_agg(p.rule order by p.position),
+        coalesce(array_agg(p.position order by p.position), '{}')
+    into v_pinned_nos, v_pinned_rules, v_pinned_at
+    from rule_pin(
+        array(
+            select r
+            from unnest(v_rules) as r
+            cross join lateral (
+                select
+                from eligible_item(
+                    v_run_no, v_user_no, v_new_nos, p_domain, v_filter, v_exclude, v_filtered.path, v_filtered.vars
+                ) as e
+                where e.item_no = r.item_no
+                limit 1
+            ) as e
+        ), p_n
+    ) as p;
+    v_n_pool := v_n_pool + cardinality(v_pinned_nos);
+
     if exists (select from newcomer(v_run_no)) then
         v_taste := content_taste(v_known_nos, v_known_weights, v_new_nos, v_new_weights);
     end if;
@@ -98,17 +142,30 @@ begin
     into v_item_nos, v_parts
     from pool(
         v_run_no, v_policy_no, v_user_no, v_new_nos, v_new_weights, v_context_no, p_domain, v_filter, v_exclude, v_n_pool,
-        v_taste
+        v_taste, v_filtered.path, v_filtered.vars, v_pinned_nos
     ) as p
     where v_context_no is not null or not is_new_domain(p_domain, v_new_nos || v_known_nos);
 
-    if cardinality(v_item_nos) < p_n then
+    if v_pinned_nos <@ v_item_nos is not true then
+        v_taste := coalesce(v_taste, content_taste(v_known_nos, v_known_weights, v_new_nos, v_new_weights));
+        select v_item_nos || array_agg(i.item_no), v_parts || array_agg(i.parts)
+        into v_item_nos, v_parts
+        from pinned_item(
+            v_run_no, v_policy_no, v_user_no, v_new_nos || v_known_nos, v_new_weights || v_known_weights, v_taste, v_pinned_nos,
+            v_pinned_rules
+        ) as i
+        where i.item_no <> all (v_item_nos);
+    end if;
+
+    -- What is cut out of a pool must leave enough of it.
+    if cardinality(v_item_nos) < (case when v_is_cut then v_n_pool else p_n end) then
         v_taste := coalesce(v_taste, content_taste(v_known_nos, v_known_weights, v_new_nos, v_new_weights));
         select v_item_nos || array_agg(f.item_no), v_parts || array_agg(f.parts)
         into v_item_nos, v_parts
         from fallback(
             v_run_no, v_policy_no, v_user_no, v_new_nos, p_domain, v_filter, v_exclude || v_item_nos,
-            v_n_pool - cardinality(v_item_nos), v_new_nos || v_known_nos, v_new_weights || v_known_weights, v_taste
+            v_n_pool - cardinality(v_item_nos), v_new_nos || v_known_nos, v_new_weights || v_known_weights, v_taste,
+            v_filtered.path, v_filtered.vars
         ) as f;
     end if;
 
@@ -121,7 +178,9 @@ begin
             from (
                 select e.item_no, max(e.at) as at from event as e where e.user_no = v_user_no group by e.item_no
             ) as s
-            inner join eligible_item(null, null, '{}', p_domain, v_filter, v_exclude) as e on e.item_no = s.item_no
+            inner join eligible_item(
+                null, null, '{}', p_domain, v_filter, v_exclude, v_filtered.path, v_filtered.vars
+            ) as e on e.item_no = s.item_no
             order by s.at, s.item_no
             limit p_n
         ) as t;
@@ -130,30 +189,80 @@ begin
     select array_agg(c.component order by c.place), array_agg(c.score order by c.place)
     into v_components, v_scores
     from main_component(v_parts) as c;
+    if v_item_nos is null and v_filtered.path is not null then
+        raise warning 'nothing is left within the rules that filter: %', (
+            select string_agg(r.rule, ', ') from unnest(v_rules) as r where r.kind = 'filter'
+        );
+    end if;
+    if cardinality(v_rules) > 0 then
+        v_scores := array(
+            select s.score + coalesce(sum(p.contribution), 0)
+            from unnest(v_scores) with ordinality as s (score, place)
+            left join rule_part(v_rules, v_item_nos, v_scores) as p on p.place = s.place
+            group by s.place, s.score
+            order by s.place
+        );
+    end if;
 
     if v_n_pool > p_n or v_is_logged or v_explore > 0 then
-        v_order := ordered_pool(v_ranking.ranking_policy_no, v_run_no, v_user_no, v_item_nos, v_scores);
-        select array_agg(v_item_nos[o.place] order by o.rank), array_agg(v_scores[o.place] order by o.rank)
-        into v_pool_nos, v_pool_scores
-        from unnest(v_order) with ordinality as o (place, rank);
-        if v_is_logged
+        v_order := array(
+            select i.place::integer
+            from unnest(v_item_nos) with ordinality as i (item_no, place)
+            where i.item_no <> all (v_pinned_nos)
+            order by i.place
+        );
+        v_pool_nos := array(select v_item_nos[o.place] from unnest(v_order) with ordinality as o (place, nth) order by o.nth);
+        v_pool_scores := array(select v_scores[o.place] from unnest(v_order) with ordinality as o (place, nth) order by o.nth);
+        select coalesce(array_agg(v_order[o.place] order by o.rank), '{}'), coalesce(array_agg(v_pool_nos[o.place] order by o.rank), '{}'),
+            coalesce(array_agg(v_pool_scores[o.place] order by o.rank), '{}')
+        into v_order, v_pool_nos, v_pool_scores
+        from unnest(
+            ordered_pool(v_ranking.ranking_policy_no, v_run_no, v_user_no, v_pool_nos, v_pool_scores)
+        ) with ordinality as o (place, rank);
+        if v_is_reordered or v_is_cut then
+            v_effective := reordered(v_run_no, v_user_no, p_slot, v_controls, v_pool_nos, v_pool_scores, p_n);
+            v_effective := capped(v_rules, v_pinned_nos, v_pool_nos, v_effective);
+            v_effective := promoted(v_rules, v_pinned_nos, v_pool_nos, v_effective, p_n);
+            select coalesce(array_agg(v_order[e.place] order by e.score desc), '{}'),
+                coalesce(array_agg(v_pool_nos[e.place] order by e.score desc), '{}'),
+                coalesce(array_agg(v_pool_scores[e.place] order by e.score desc), '{}')
+            into v_order, v_pool_nos, v_pool_scores
+            from unnest(v_effective) with ordinality as e (score, place)
+            where e.score is not null;
+        end if;
+        v_n_free := p_n - cardinality(v_pinned_nos);
+        -- Where more than the posterior orders the pool, its mean does, and chance is exploration's alone.
+        if v_is_logged and not v_is_reordered
             and exists (select from bandit as b where b.ranking_policy_no = v_ranking.ranking_policy_no and b.draws <> '{}')
         then
             select array_agg(array_position(v_item_nos, e.item_no) order by e.place),
                 array_agg(e.propensity order by e.place), array_agg(e.conditional order by e.place)
             into v_order, v_propensities, v_conditionals
             from bandit_explored(
-                v_ranking.ranking_policy_no, v_user_no, v_pool_nos, v_pool_scores, v_request_id, p_n, v_explore
+                v_ranking.ranking_policy_no, v_user_no, v_pool_nos, v_pool_scores, v_request_id, v_n_free, v_explore
             ) as e;
         elsif v_explore > 0 then
             select array_agg(v_order[e.rank] order by e.place), array_agg(e.propensity order by e.place),
                 array_agg(e.conditional order by e.place)
             into v_order, v_propensities, v_conditionals
-            from explored(v_request_id, cardinality(v_order), p_n, v_explore) as e;
+            from explored(v_request_id, cardinality(v_order), v_n_free, v_explore) as e;
         else
-            v_order := v_order[: p_n];
+            v_order := v_order[: v_n_free];
             v_propensities := array_fill(1, array[cardinality(v_order)]);
             v_conditionals := v_propensities;
+        end if;
+        if v_pinned_nos <> '{}' then
+            v_order := inserted(
+                v_order,
+                array(
+                    select array_position(v_item_nos, p.item_no)
+                    from unnest(v_pinned_nos) with ordinality as p (item_no, nth)
+                    order by p.nth
+                ),
+                v_pinned_at
+            );
+            v_propensities := inserted(v_propensities, array_fill(1.0::double precision, array[cardinality(v_pinned_nos)]), v_pinned_at);
+            v_conditionals := inserted(v_conditionals, array_fill(1.0::double precision, array[cardinality(v_pinned_nos)]), v_pinned_at);
         end if;
         select array_agg(v_item_nos[o.place] order by o.position), array_agg(v_scores[o.place] order by o.position),
             array_agg(v_components[o.place] order by o.position)
@@ -171,7 +280,8 @@ begin
                         v_ranking.policy,
                         (select f.policy from fusion_policy as f where f.policy_no = v_policy_no), 'no release'
                     ),
-                    v_explore, p_domain, v_pool_nos, v_pool_scores::real[], now()
+                    v_explore, p_domain, v_pool_nos, v_pool_scores::real[], now(),
+                    request_control(v_controls, v_rules, v_item_nos, v_pinned_nos)
                 ),
                 v_item_nos, v_propensities, v_conditionals
             );
@@ -206,7 +316,7 @@ end
 $$;
 
 comment on function recsql_api.recommend(
-    text, integer, text, jsonb, text [], jsonb, text, double precision, boolean
+    text, integer, text, jsonb, text [], jsonb, text, double precision, boolean, double precision, double precision
 ) is
 'Recommends items to a user, best first. p_user_id: any, also one that is not known yet; p_n: 1 to 1000; p_domain: only items '
 'of this domain, null for all (of an unknown domain there are none); p_filter: JSON object that the item''s attributes must '

@@ -16,6 +16,7 @@ from workers.interactions import rows_of
 from workers.models.base import Model, Sequences
 from workers.models.registry import load_artifact
 from workers.ope.logs import Array, Pools
+from workers.ope.targets import ranks_of
 
 _AT_ONCE = 500
 """Requests whose histories are read and scored together."""
@@ -85,7 +86,27 @@ def scores_of(connection: psycopg.Connection[Any], policy: Policy, requests: Req
     Raises:
         ModelError: what it scores by is gone, damaged, or of another release.
     """
-    return _RANKERS[policy.kind](connection, policy, requests)
+    scores = _RANKERS[policy.kind](connection, policy, requests)
+    return None if scores is None else _replayed(connection, requests, scores)
+
+
+def _replayed(connection: psycopg.Connection[Any], requests: Requests, scores: Array) -> Array:
+    """Scores by which pools come in the order that the controls of their requests make of the policy's order."""
+    found = connection.execute(QUERIES["reordered_requests"], {"request_ids": requests.request_ids}).fetchall()
+    rows = [place - 1 for (place,) in found]
+    items = requests.pools.items
+    draw = scores if scores.ndim == 2 else scores[0]  # where controls are on, all draws are alike
+    ranks = ranks_of(requests.pools, draw)
+    for row in rows:
+        size = requests.pools.sizes[row]
+        order = items[row, np.argsort(ranks[row, :size])]
+        asked = {"request_id": requests.request_ids[row], "item_nos": requests.item_nos[order].tolist()}
+        ((replayed,),) = connection.execute(QUERIES["replayed"], asked).fetchall()
+        by_item = np.argsort(items[row, :size])
+        shown = rows_of(requests.item_nos, np.array(replayed))
+        places = by_item[np.searchsorted(items[row, :size], shown, sorter=by_item)]
+        scores[..., row, places] = -np.arange(size)
+    return scores
 
 
 def _as_pooled(connection: psycopg.Connection[Any], policy: Policy, requests: Requests) -> None:

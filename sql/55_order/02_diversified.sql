@@ -1,0 +1,80 @@
+-- recsql.diversified: effective scores, one per item, in their order.
+create function recsql.diversified(
+    p_item_nos integer [],
+    p_scores double precision [],
+    p_n integer,
+    p_strength double precision,
+    p_method text default 'mmr',
+    p_run_no integer default null
+)
+returns double precision []
+language plpgsql
+stable
+set search_path = recsql, public, pg_temp
+set plan_cache_mode = force_generic_plan
+as $$
+declare
+    v_space_no integer := coalesce((select s.space_no from run_space(p_run_no) as s), (select c.space_no from content_space as c));
+    v_lowest double precision := (select min(s.score) from unnest(p_scores) as s (score));
+    v_range double precision := coalesce(nullif((select max(s.score) from unnest(p_scores) as s (score)) - v_lowest, 0), 1);
+    v_relevances double precision [];
+    v_vectors vector [];
+    -- mmr: the largest cosine with what is chosen; dpp: what is left of the squared volume, and the rows of the Cholesky factor.
+    v_nearest double precision [];
+    v_volumes double precision [];
+    v_rows vector [];
+    v_vector vector;
+    v_row vector;
+    v_volume double precision;
+    v_chosen integer [] := '{}';
+    v_place integer;
+begin
+    select
+        array_agg((1 - p_strength) * (s.score - v_lowest) / v_range order by s.place),
+        array_agg(case when vector_norm(e.embedding) > 0 then e.embedding end order by s.place),
+        array_agg(0.0::double precision), array_agg(1.0::double precision), array_agg('[0]'::vector)
+    into v_relevances, v_vectors, v_nearest, v_volumes, v_rows
+    from unnest(p_item_nos, p_scores) with ordinality as s (item_no, score, place)
+    left join item_embedding as e on e.space_no = v_space_no and e.item_no = s.item_no;
+
+    -- Longer lists are read in parts.
+    for v_nth in 1 .. least(p_n, cardinality(p_item_nos), 100) loop
+        select o.place into v_place
+        from unnest(v_relevances, v_nearest, v_volumes) with ordinality as o (relevance, nearest, volume, place)
+        where o.relevance is not null
+        order by
+            o.relevance + p_strength * case p_method when 'dpp' then ln(o.volume) else -o.nearest end desc, o.place
+        limit 1;
+        v_chosen := v_chosen || v_place;
+        v_relevances[v_place] := null;
+        v_vector := v_vectors[v_place];
+        continue when v_vector is null;
+        if p_method = 'dpp' then
+            v_row := v_rows[v_place];
+            v_volume := v_volumes[v_place];
+            select
+                array_agg(o.factor || array[o.projection]::vector order by o.place),
+                array_agg(greatest(o.volume - o.projection ^ 2, 1e-9) order by o.place)
+            into v_rows, v_volumes
+            from (
+                select r.factor, r.volume, r.place,
+                    (coalesce(1 - (r.embedding <=> v_vector), 0) + (r.factor <#> v_row)) / sqrt(v_volume) as projection
+                from unnest(v_vectors, v_rows, v_volumes) with ordinality as r (embedding, factor, volume, place)
+            ) as o;
+        else
+            v_nearest := array(
+                select greatest(o.nearest, 1 - (o.embedding <=> v_vector))
+                from unnest(v_vectors, v_nearest) with ordinality as o (embedding, nearest, place)
+                order by o.place
+            );
+        end if;
+    end loop;
+    return redistributed(p_scores, v_chosen);
+end
+$$;
+
+comment on function recsql.diversified(integer [], double precision [], integer, double precision, text, integer) is
+'Effective scores by which the first p_n (at most 100) items are not alike by content. With scores scaled to 0 to 1 within the list, place by '
+'place the best by (1 - p_strength) × score, less p_strength × its largest cosine with what is chosen (mmr, Carbonell & Goldstein 1998), or plus '
+'p_strength × the log of what it adds to the squared volume that the contents span (dpp: greedy MAP, Chen et al. 2018). p_strength: from 0, as it was, to 1; '
+'p_run_no: compares in run_space, null in content_space. What has no vector is at distance 1 from all.';

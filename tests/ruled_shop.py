@@ -1,0 +1,81 @@
+"""A shop whose lists can be worked out by hand: twelve films of scores 12 to 1, and two users of two countries."""
+
+import json
+from typing import Any
+
+import psycopg
+
+ITEMS = [f"i{n}" for n in range(1, 13)]
+
+
+def open_shop(connection: psycopg.Connection[Any]) -> int:
+    """Fill an empty database; the number of the run that is served.
+
+    Of ``i1`` to ``i12`` the first six are of brand ``a``, the others of ``b``; odd ones are comedies, even ones dramas, and all
+    whose number is a multiple of 3 are also of genre ``war``; ``i5`` is from 1995, and so on; published in the order of their
+    numbers, a day apart, ``i1`` ten days ago. ``de1`` and ``at1`` are served the same list.
+    """
+    for n, item in enumerate(ITEMS, start=1):
+        genres = ["drama" if n % 2 == 0 else "comedy", *(["war"] if n % 3 == 0 else [])]
+        attributes = {"genres": genres, "brand": "a" if n <= 6 else "b", "year": 1990 + n}
+        connection.execute(
+            "select recsql_api.upsert_item(%s, 'Film ' || %s, p_domain => 'films', p_attributes => %s, "
+            "p_published_at => now() - (9 + %s) * interval '1 day')",
+            (item, str(n), json.dumps(attributes), n),
+        )
+    connection.execute(
+        "insert into recsql.app_user (user_id, attributes) values ('de1', '{\"country\": \"de\"}'), ('at1', '{\"country\": \"at\"}')"
+    )
+    ((run_no,),) = connection.execute("select recsql.begin_run(null, 'x', '{}')").fetchall()
+    connection.execute("update recsql.run set state = 'complete' where run_no = %s", (run_no,))
+    connection.execute(
+        "insert into recsql.recommendation (run_no, user_no, rank, item_no, score, parts) "
+        "select %s, u.user_no, i.item_no, i.item_no, 13 - i.item_no, jsonb_build_object('ease', 13 - i.item_no) "
+        "from recsql.app_user as u cross join recsql.item as i",
+        (run_no,),
+    )
+    connection.execute(
+        "select recsql.publish(%s::integer, (select min(policy_no) from recsql.fusion_policy))", (run_no,)
+    )
+    return run_no
+
+
+def add_vectors(connection: psycopg.Connection[Any], vectors: dict[str, str]) -> None:
+    """Give items vectors of two dimensions, in the space that contents are compared in."""
+    ((space_no,),) = connection.execute(
+        "select recsql.add_embedding_space('text', 'text', 'by hand', '1', 2, '{title}')"
+    ).fetchall()
+    for item, vector in vectors.items():
+        connection.execute(
+            "insert into recsql.item_embedding (space_no, item_no, content_hash, embedding) "
+            "select %s, i.item_no, '', %s::vector from recsql.item as i where i.item_id = %s",
+            (space_no, vector, item),
+        )
+
+
+def add_rule(connection: psycopg.Connection[Any], rule: str, kind: str, **settings: Any) -> None:
+    """Add a rule, active unless ``state`` says otherwise; ``item`` names that of a pin."""
+    item = settings.pop("item", None)
+    columns: dict[str, Any] = {"rule": rule, "kind": kind, "state": "active"} | {
+        name: json.dumps(value) if isinstance(value, dict) else value for name, value in settings.items()
+    }
+    names = ", ".join([*columns, "item_no"])
+    values = ", ".join([*(f"%({name})s" for name in columns), "(select item_no from recsql.item where item_id = %(item)s)"])
+    connection.execute(f"insert into recsql.rule ({names}) values ({values})", columns | {"item": item})
+
+
+def shown(connection: psycopg.Connection[Any], user: str = "de1", n: int = 4, **options: Any) -> list[str]:
+    """What a user is recommended, in order."""
+    return [item for item, _ in scored(connection, user, n, **options)]
+
+
+def scored(connection: psycopg.Connection[Any], user: str = "de1", n: int = 4, **options: Any) -> list[tuple[str, float]]:
+    """The same with scores."""
+    names = "".join(f", p_{name} => %({name})s" for name in options)
+    query = f"select item_id, score from recsql_api.recommend(%(user)s, %(n)s{names}) order by rank"
+    return connection.execute(query, {"user": user, "n": n, **options}).fetchall()
+
+
+def where(attribute: str, op: str, value: Any = None) -> dict[str, Any]:
+    """A comparison as conditions have it."""
+    return {"attribute": attribute, "op": op} | ({} if value is None else {"value": value})
