@@ -1,1 +1,8 @@
-select 1;
+drop index recsql.request_variant_idx;
+alter table recsql.request drop column variant_no;
+comment on table recsql.request is
+'One row per logged answer of recommend(). pool_nos: the items that it chose from, the best first, pool_scores: their scores; policy: '
+'what ordered them; explore: the probability with which a position went to one of those left, drawn uniformly.';
+drop table recsql.experiment_user;
+drop table recsql.variant;
+drop table recsql.experiment;

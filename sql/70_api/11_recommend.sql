@@ -22,6 +22,8 @@ declare
     v_run_no integer;
     v_policy_no integer;
     v_ranking ranking_policy;
+    v_variant variant;
+    v_slot text;
     v_explore double precision;
     v_is_logged boolean := coalesce(p_log, false) or coalesce(p_explore, 0) > 0;
     v_n_pool integer := p_n;
@@ -56,11 +58,13 @@ begin
         raise exception 'p_explore must be from 0 to 1, not %', p_explore
             using errcode = 'RS002', hint = '0.1 gives one place in ten to an item drawn from the pool.';
     end if;
-    select r.run_no, r.policy_no into v_run_no, v_policy_no from release as r where r.slot = p_slot;
+    select v.* into v_variant from experiment_variant(p_slot, p_user_id) as v;
+    v_slot := coalesce(v_variant.slot, p_slot);
+    select r.run_no, r.policy_no into v_run_no, v_policy_no from release as r where r.slot = v_slot;
     select q.* into v_ranking
     from release as r
     inner join ranking_policy as q on q.ranking_policy_no = r.ranking_policy_no
-    where r.slot = p_slot;
+    where r.slot = v_slot;
     -- What a policy explores by itself is for requests that are logged: it may not write where nobody asked it to.
     v_explore := coalesce(
         p_explore, case when v_ranking.kind = 'uniform' then 1 when p_log then v_ranking.explore end, 0
@@ -171,7 +175,8 @@ begin
                         v_ranking.policy,
                         (select f.policy from fusion_policy as f where f.policy_no = v_policy_no), 'no release'
                     ),
-                    v_explore, p_domain, v_pool_nos, v_pool_scores::real[], now()
+                    v_explore, p_domain, v_pool_nos, v_pool_scores::real[], now(),
+                    v_variant.variant_no
                 ),
                 v_item_nos, v_propensities, v_conditionals
             );
@@ -211,7 +216,7 @@ comment on function recsql_api.recommend(
 'Recommends items to a user, best first. p_user_id: any, also one that is not known yet; p_n: 1 to 1000; p_domain: only items '
 'of this domain, null for all (of an unknown domain there are none); p_filter: JSON object that the item''s attributes must '
 'contain, as {"genre": "Comedy"}; p_exclude: item ids to leave out; p_context: {"item_id": …} for the item in view, ignored '
-'where it is unknown; p_slot: which release, one that serves nothing gives new items; p_explore: from 0 to 1, the probability with '
+'where it is unknown; p_slot: which release, one that serves nothing gives new items, and one in which an experiment runs what the user''s variant says; p_explore: from 0 to 1, the probability with '
 'which a place goes to an item drawn uniformly from what is left of the best 5 × p_n, in place of the best of them (null: what the promoted '
 'policy says where p_log is true, else 0); p_log: whether to note the request, what it chose from, and what it shows at which '
 'propensity; exploring always does. Gives rank from 1, item_id, score '
