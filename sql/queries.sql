@@ -1915,3 +1915,72 @@ inner join recsql.item as m on m.item_no = r.item_no
 left join recsql.relevant_event(%(run_no)s::integer) as e on e.user_no = r.user_no and e.item_no = r.item_no
 where r.run_no = %(run_no)s::integer and r.user_no = %(user_no)s::integer and r.rank <= 10
 order by r.rank;
+-- experiments --
+-- All experiments with their variants, the control first, and how many users were served by them.
+select
+    e.experiment,
+    e.slot,
+    e.state,
+    e.metric,
+    e.traffic,
+    e.alpha,
+    e.planned_users,
+    e.started_at,
+    e.ended_at,
+    (select count(*) from recsql.experiment_user as u where u.experiment_no = e.experiment_no) as n_users,
+    coalesce(
+        (
+            select jsonb_agg(
+                jsonb_build_object(
+                    'variant', v.variant, 'is_control', v.is_control, 'weight', v.weight, 'slot', v.slot, 'controls', v.controls,
+                    'add_rules', v.add_rules, 'drop_rules', v.drop_rules
+                )
+                order by v.is_control desc, v.variant_no
+            )
+            from recsql.variant as v
+            where v.experiment_no = e.experiment_no
+        ),
+        '[]'
+    ) as variants
+from recsql.experiment as e
+order by e.experiment_no;
+
+-- add_experiment --
+-- A new experiment, unless there is one of this name.
+insert into recsql.experiment (experiment, slot, metric, traffic, alpha, planned_users, lookback)
+values (
+    %(experiment)s, %(slot)s, %(metric)s, %(traffic)s::double precision, %(alpha)s::double precision, %(planned_users)s::integer,
+    make_interval(days => %(lookback_days)s::integer)
+)
+on conflict (experiment) do nothing
+returning experiment, slot, state, metric, traffic, alpha, planned_users;
+
+-- add_variant --
+-- A new variant of an experiment, unless it has one of this name; no row either where there is no such experiment.
+insert into recsql.variant (experiment_no, variant, weight, is_control, slot, controls, add_rules, drop_rules)
+select
+    e.experiment_no, %(variant)s::text, %(weight)s::double precision, %(is_control)s::boolean, %(slot)s::text, %(controls)s::jsonb,
+    %(add_rules)s::text [], %(drop_rules)s::text []
+from recsql.experiment as e
+where e.experiment = %(experiment)s
+on conflict (experiment_no, variant) do nothing
+returning variant, weight, is_control, slot, controls, add_rules, drop_rules;
+
+-- experiment_named --
+-- Whether there is an experiment of a name: its state.
+select e.experiment, e.state from recsql.experiment as e where e.experiment = %(experiment)s;
+
+-- set_experiment_state --
+-- Start or stop an experiment; the trigger experiment_fixed sees whether that can be.
+update recsql.experiment as e
+set state = %(state)s
+where e.experiment = %(experiment)s
+returning e.experiment, e.slot, e.state, e.started_at, e.ended_at;
+
+-- experiment_result --
+-- What an experiment says.
+select r.* from recsql_api.experiment_result as r where r.experiment = %(experiment)s;
+
+-- experiment_daily --
+-- What an experiment said day by day.
+select r.* from recsql_api.experiment_daily as r where r.experiment = %(experiment)s order by r.day, r.is_control desc, r.variant;

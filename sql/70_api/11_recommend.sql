@@ -24,10 +24,14 @@ declare
     v_run_no integer;
     v_policy_no integer;
     v_ranking ranking_policy;
+    v_variant variant := (select v from experiment_variant(p_slot, p_user_id) as v);
+    v_slot text := coalesce(v_variant.slot, p_slot);
     v_explore double precision;
     v_is_logged boolean := coalesce(p_log, false) or coalesce(p_explore, 0) > 0;
     -- In force, those that go first first.
-    v_rules rule[] := array(select r from rule_in_force(p_slot, p_user_id) as r);
+    v_rules rule[] := array(
+        select r from rule_in_force(p_slot, p_user_id, v_variant.add_rules, v_variant.drop_rules) as r
+    );
     v_filtered record := rule_filter(v_rules);
     v_controls jsonb;
     v_is_cut boolean := exists (select from unnest(v_rules) as r where r.kind in ('cap', 'promote'));
@@ -77,13 +81,15 @@ begin
         raise exception 'p_exclude has % ids, but at most 10000 are taken', cardinality(p_exclude)
             using errcode = 'RS002', hint = 'Filter by an attribute, or record as events what the user had.';
     end if;
-    v_controls := slot_control(p_slot, jsonb_build_object('diversity', p_diversity, 'novelty', p_novelty));
+    v_controls := slot_control(
+        p_slot, coalesce(v_variant.controls, '{}') || jsonb_strip_nulls(jsonb_build_object('diversity', p_diversity, 'novelty', p_novelty))
+    );
     v_is_reordered := v_controls is not null or exists (select from unnest(v_rules) as r where r.kind = 'promote');
-    select r.run_no, r.policy_no into v_run_no, v_policy_no from release as r where r.slot = p_slot;
+    select r.run_no, r.policy_no into v_run_no, v_policy_no from release as r where r.slot = v_slot;
     select q.* into v_ranking
     from release as r
     inner join ranking_policy as q on q.ranking_policy_no = r.ranking_policy_no
-    where r.slot = p_slot;
+    where r.slot = v_slot;
     -- What a policy explores by itself is for requests that are logged: it may not write where nobody asked it to.
     v_explore := coalesce(
         p_explore, case when v_ranking.kind = 'uniform' then 1 when p_log then v_ranking.explore end, 0
@@ -281,7 +287,8 @@ begin
                         (select f.policy from fusion_policy as f where f.policy_no = v_policy_no), 'no release'
                     ),
                     v_explore, p_domain, v_pool_nos, v_pool_scores::real[], now(),
-                    request_control(v_controls, v_rules, v_item_nos, v_pinned_nos)
+                    request_control(v_controls, v_rules, v_item_nos, v_pinned_nos),
+                    v_variant.variant_no
                 ),
                 v_item_nos, v_propensities, v_conditionals
             );
@@ -321,7 +328,7 @@ comment on function recsql_api.recommend(
 'Recommends items to a user, best first. p_user_id: any, also one that is not known yet; p_n: 1 to 1000; p_domain: only items '
 'of this domain, null for all (of an unknown domain there are none); p_filter: JSON object that the item''s attributes must '
 'contain, as {"genre": "Comedy"}; p_exclude: item ids to leave out; p_context: {"item_id": …} for the item in view, ignored '
-'where it is unknown; p_slot: which release, one that serves nothing gives new items; p_explore: from 0 to 1, the probability with '
+'where it is unknown; p_slot: which release, one that serves nothing gives new items, and one in which an experiment runs what the user''s variant says; p_explore: from 0 to 1, the probability with '
 'which a place goes to an item drawn uniformly from what is left of the best 5 × p_n, in place of the best of them (null: what the promoted '
 'policy says where p_log is true, else 0); p_log: whether to note the request, what it chose from, and what it shows at which '
 'propensity; exploring always does. Gives rank from 1, item_id, score '

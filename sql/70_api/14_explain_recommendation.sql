@@ -26,7 +26,9 @@ begin
         raise exception 'there is no item %', p_item_id
             using errcode = 'RS001', hint = 'Item ids are those of recsql_api.upsert_item and of the loaded files.';
     end if;
-    select r.run_no, r.policy_no into v_run_no, v_policy_no from release as r where r.slot = p_slot;
+    select r.run_no, r.policy_no into v_run_no, v_policy_no
+    from release as r
+    where r.slot = coalesce((select v.slot from experiment_variant(p_slot, p_user_id) as v), p_slot);
     select coalesce(array_agg(e.item_no), '{}'), coalesce(array_agg(e.weight), '{}')
     into v_new_nos, v_new_weights
     from new_event(v_run_no, v_user_no) as e;
@@ -105,6 +107,6 @@ $$;
 comment on function recsql_api.explain_recommendation(text, text, text, text) is
 'Why an item is recommended to a user: one row per component and piece of evidence, strongest first, whose contributions sum '
 'to the score that recommend() gives without p_context. p_user_id: any, also one that is not known yet; p_item_id: the '
-'application''s id; p_slot: which release; p_domain: as recommend() was asked for. component is a source, live SOURCE for what the user did since the run, cold SOURCE '
+'application''s id; p_slot: which release, or, where an experiment runs in it, what the user''s variant says; p_domain: as recommend() was asked for. component is a source, live SOURCE for what the user did since the run, cold SOURCE '
 'where nothing is published of the item, trending or new; evidence_item_id, evidence_at: the user''s own item and when it was had; null for components that have none. An item '
 'that would not be recommended has what its trend and its content would add. Errors: RS001 unknown item.';
