@@ -24,9 +24,15 @@ begin atomic
     select f.user_no, f.item_no, f.score::real
     from recsql.fusion_policy as p
     cross join recsql.fused(p_run_no, p.policy_no, 0, 2147483647) as f
-    where p.policy = p_method;
+    where p.policy = p_method
+    union all
+    select c.user_no, c.item_no, c.score::real
+    from (select case when starts_with(p_method, 'fused {') then substr(p_method, 7)::jsonb end as controls) as m
+    cross join lateral recsql.controlled(p_run_no, m.controls, 0, 2147483647) as c
+    where m.controls is not null;
 end;
 
 comment on function recsql.ranked(integer, text) is
 'The scored items of a run by one method: a source of candidates (of kind score: what it says of those of the others), fused for '
-'what was fused, or the name of a fusion policy to try.';
+'what was fused, fused {CONTROLS} for that in the order that controls give it (controlled), as fused {"diversity": 0.3}, or the name of a fusion '
+'policy to try.';

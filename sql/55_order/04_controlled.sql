@@ -1,0 +1,40 @@
+-- recsql.controlled: unordered; higher scores rank first.
+create function recsql.controlled(p_run_no integer, p_controls jsonb, p_first_user_no integer, p_last_user_no integer)
+returns table (user_no integer, item_no integer, score double precision)
+language plpgsql
+stable
+set search_path = recsql, public, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    v_n integer := coalesce((p_controls ->> 'n')::integer, 10);
+    v_calibration double precision := coalesce((p_controls ->> 'calibration')::double precision, 0);
+    v_exposure double precision := coalesce((p_controls ->> 'exposure')::double precision, 0);
+begin
+    if v_exposure <> 0 then
+        return query
+        select r.* from reexposed(p_run_no, p_controls - 'exposure', v_exposure, p_first_user_no, p_last_user_no) as r;
+        return;
+    end if;
+    return query
+    select l.user_no, o.item_no, o.score
+    from (
+        select
+            r.user_no, array_agg(r.item_no order by r.rank) as item_nos,
+            array_agg(r.score::double precision order by r.rank) as scores
+        from recommendation as r
+        where r.run_no = p_run_no and r.user_no between p_first_user_no and p_last_user_no and r.rank <= 5 * v_n
+        group by r.user_no
+    ) as l
+    cross join lateral unnest(
+        l.item_nos,
+        case
+            when v_calibration = 0 then l.scores
+            else calibrated(p_run_no, l.user_no, l.item_nos, l.scores, v_n, v_calibration, p_controls ->> 'calibration_key')
+        end
+    ) as o (item_no, score);
+end
+$$;
+
+comment on function recsql.controlled(integer, jsonb, integer, integer) is
+'The lists of a run, of the users in a range of user_no, as recommend() would order them with controls: the best 5 × n of each user, in steps.';
