@@ -30,7 +30,8 @@ begin
         to recsql_reader, recsql_writer;
         -- Views call them, with the rights of whoever asks.
         grant execute on function
-            recsql.faded, recsql.user_segment, recsql.session_step, recsql.experiment_estimate
+            recsql.faded, recsql.user_segment, recsql.session_step, recsql.experiment_estimate, recsql.gini,
+            recsql.popularity_band, recsql.item_group
         to recsql_reader, recsql_writer;
         grant execute on function
             recsql_api.record_event, recsql_api.record_impressions, recsql_api.upsert_item

@@ -757,6 +757,99 @@ select recsql.coverage(%(run_no)s::integer, %(method)s, %(k)s::integer);
 -- Whether a method ranked anything in a run.
 select exists (select from recsql.ranked(%(run_no)s::integer, %(method)s));
 
+-- quality_of_users --
+-- Quality of one method for each user, with the user's attributes by which fairness is measured.
+select m.user_no, m.ndcg, m.recall, coalesce(u.attributes, '{}')
+from recsql.user_metric(%(run_no)s::integer, %(method)s, %(k)s::integer) as m
+left join recsql.app_user as u on u.user_no = m.user_no
+order by m.user_no;
+
+-- popularity_of_lists --
+-- How popular one method's lists are, and what the users had, for each user.
+select user_no, list_popularity, tail_share, profile_popularity
+from recsql.popularity_metric(%(run_no)s::integer, %(method)s, %(k)s::integer)
+order by user_no;
+
+-- miscalibration --
+-- How far one method's lists are from the users' own histories, for each user.
+select user_no, divergence
+from recsql.miscalibration(%(run_no)s::integer, %(method)s, %(key)s, %(k)s::integer)
+order by user_no;
+
+-- exposure_of_items --
+-- Gini index of the exposure of items, and the share of items that are on any list.
+select recsql.gini(array_agg(exposure)), avg((n_lists > 0)::integer)::double precision
+from recsql.item_exposure(%(run_no)s::integer, %(method)s, %(k)s::integer);
+
+-- item_group_exposure --
+-- Shares of groups of items, of exposure, relevance and the catalogue.
+select key, item_group, n_items, exposure_share, relevance_share, catalogue_share
+from recsql.item_group_exposure(%(run_no)s::integer, %(method)s, %(k)s::integer)
+order by key, exposure_share desc, item_group;
+
+-- fairness_keys --
+-- Attributes by which fairness is measured.
+select key from recsql.fairness_key where side = %(side)s order by key;
+
+-- clear_user_group_fairness --
+-- Remove what an earlier attempt measured of one method.
+delete from recsql.user_group_fairness where run_no = %(run_no)s and method = %(method)s and k = %(k)s;
+
+-- write_user_group_fairness --
+-- Keep a figure of a group of users.
+insert into recsql.user_group_fairness (run_no, method, k, key, user_group, metric, value, lo, hi, n_users)
+values (
+    %(run_no)s, %(method)s, %(k)s, %(key)s, %(user_group)s, %(metric)s, %(value)s, %(lo)s, %(hi)s, %(n_users)s
+);
+
+-- clear_item_group_fairness --
+-- Remove what an earlier attempt measured of one method.
+delete from recsql.item_group_fairness where run_no = %(run_no)s and method = %(method)s and k = %(k)s;
+
+-- write_item_group_fairness --
+-- Keep the shares of all groups of items.
+insert into recsql.item_group_fairness (
+    run_no, method, k, key, item_group, n_items, exposure_share, relevance_share, catalogue_share
+)
+select %(run_no)s, %(method)s, %(k)s, g.*
+from recsql.item_group_exposure(%(run_no)s::integer, %(method)s, %(k)s::integer) as g;
+
+-- measured_run --
+-- The newest complete offline run of the test part, or one that is named.
+select r.run_no
+from recsql.run as r
+inner join recsql.split as s on s.split_no = r.split_no
+where
+    r.state = 'complete'
+    and (r.run_no = %(run_no)s::integer or (%(run_no)s::integer is null and s.part = 'test'))
+order by r.run_no desc
+limit 1;
+
+-- check_category_key --
+-- See that items have categories by a key.
+select recsql.check_category_key(%(key)s);
+
+-- update_exposure --
+-- Bring the prices of exposure of a slot up to the newest impressions.
+select recsql.update_exposure(%(slot)s);
+
+-- exposed_slots --
+-- The slots whose exposure is accounted for.
+select l.slot from recsql.exposure_ledger as l inner join recsql.release as r on r.slot = l.slot order by l.slot;
+
+-- served_slots --
+-- The slots that serve something.
+select slot from recsql.release order by slot;
+
+-- exposure_prices --
+-- The dearest items of a slot.
+select i.item_id, i.title, p.exposure, p.target, p.price
+from recsql.exposure_price as p
+inner join recsql.item as i on i.item_no = p.item_no
+where p.slot = %(slot)s
+order by p.price desc, p.exposure desc, i.item_id
+limit %(n)s;
+
 -- write_evaluation --
 -- Keep a figure.
 insert into recsql.evaluation (run_no, method, metric, k, segment, value, lo, hi, n_users)

@@ -88,6 +88,14 @@ def update_bandits() -> object:
         return sum(done.n_read + done.n_corrected for done in update(connection))
 
 
+@task("events")
+def update_exposure() -> object:
+    """Bring the prices of exposure up to the newest impressions, of slots whose exposure is controlled."""
+    with db.connect() as connection:
+        slots = [slot for (slot,) in connection.execute(QUERIES["exposed_slots"]).fetchall()]
+        return sum(connection.execute(QUERIES["update_exposure"], {"slot": slot}).fetchall()[0][0] for slot in slots)
+
+
 @task("embed", together=True)
 def embed() -> object:
     """Embed the items whose content has changed."""
@@ -251,6 +259,7 @@ def schedules() -> dict[str, str]:
         "prune": "47 4 * * *",
         "follow": settings.cron_follow,
         "update_bandits": "* * * * *",
+        "update_exposure": "* * * * *",
         "audit": "17 5 * * *",
         "publish": settings.cron_publish,
         "learn": settings.cron_learn,

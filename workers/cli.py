@@ -12,6 +12,7 @@ from recsql.errors import RecsqlError
 from workers import (
     bandit_commands,
     commands,
+    fairness_commands,
     fusion_commands,
     model_commands,
     policy_commands,
@@ -36,6 +37,7 @@ app.add_typer(source_commands.app, name="source")
 app.add_typer(space_commands.app, name="space")
 app.add_typer(bandit_commands.app, name="bandit")
 app.add_typer(experiments.app, name="experiment")
+app.add_typer(fairness_commands.app, name="fairness")
 for panel, members in {
     "Data": (data.load, data.inbox, data.activity, data.rejected, data.redrive),
     "Pipeline": (

@@ -9,7 +9,8 @@ from typing import cast
 
 from recsql.queries import QUERIES
 from recsql.settings import get_settings
-from workers.evaluate import evaluate
+from workers.evaluate import evaluate as evaluate_methods
+from workers.fairness import evaluate_fairness
 from workers.fusion_weights import fit_policy
 from workers.models.base import TrainingData
 from workers.models.item_weights import ItemWeightsConfig
@@ -140,6 +141,12 @@ def fuse(run: Run, progress: Progress) -> int:
     return written
 
 
+def evaluate(run: Run, progress: Progress) -> int:
+    """The quality of each source and of their fusion, and the fairness of the latter."""
+    written = evaluate_methods(run.connection, run.run_no, progress=progress)
+    return written + evaluate_fairness(run.connection, run.run_no)
+
+
 STAGES: dict[str, Stage] = {
     "interactions": lambda run, progress: run.one("refresh_interaction"),
     "popularity": lambda run, progress: run.one("refresh_item_popularity"),
@@ -156,7 +163,7 @@ STAGES: dict[str, Stage] = {
     "score": score,
     "weights": weights,
     "fuse": fuse,
-    "evaluate": lambda run, progress: evaluate(run.connection, run.run_no, progress=progress),
+    "evaluate": evaluate,
 }
 """All stages in their order."""
 

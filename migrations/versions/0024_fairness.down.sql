@@ -1,1 +1,5 @@
-select 1;
+drop table recsql.exposure_price;
+drop table recsql.exposure_ledger;
+drop table recsql.item_group_fairness;
+drop table recsql.user_group_fairness;
+drop table recsql.fairness_key;

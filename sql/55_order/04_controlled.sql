@@ -11,6 +11,14 @@ declare
     v_n integer := coalesce((p_controls ->> 'n')::integer, 10);
 begin
     perform check_controls(p_controls);
+    if v_controls ? 'exposure' then
+        return query
+        select r.*
+        from reexposed(
+            p_run_no, p_controls - 'exposure', (v_controls -> 'exposure')::double precision, p_first_user_no, p_last_user_no
+        ) as r;
+        return;
+    end if;
     return query
     select l.user_no, o.item_no, o.score
     from (
