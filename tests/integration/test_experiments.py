@@ -296,7 +296,14 @@ def test_running_experiment_cannot_be_changed(shop):
         f"insert into recsql.variant (experiment_no, variant) values ({number}, 'c')",
     ):
         assert "its variants cannot be changed" in refused(shop, "RS003", query)
-    for change in ("traffic = 0.5", "salt = 'x'", "alpha = 0.1", "planned_users = 500", "started_at = now()"):
+    for change in (
+        "state = 'draft'",
+        "traffic = 0.5",
+        "salt = 'x'",
+        "alpha = 0.1",
+        "planned_users = 500",
+        "started_at = now()",
+    ):
         refused(shop, "RS003", f"update recsql.experiment set {change}")
     assert "is running" in refused(shop, "RS003", "delete from recsql.experiment")
     set_state(shop, "stopped")
