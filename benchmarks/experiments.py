@@ -22,6 +22,7 @@ twice the mean. The covariate is a Poisson number of earlier events with twice h
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import sqrt
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -144,8 +145,8 @@ def measure_power(n: int, seed: int, bar: Bar) -> dict[str, float]:
     return results
 
 
-def _share(name: str, hits: Flags) -> dict[str, float]:
-    """A share with its 95 % interval (Wilson)."""
+def _share(name: str, hits: Any) -> dict[str, float]:
+    """Share of the true ones of ``hits``, shape ``(n,)``, with its 95 % interval (Wilson)."""
     n, p, z2 = len(hits), float(hits.mean()), 1.959964**2
     middle, half = (p + z2 / (2 * n)) / (1 + z2 / n), sqrt(z2 * p * (1 - p) / n + (z2 / (2 * n)) ** 2) / (1 + z2 / n)
     return {name: p, f"{name}.lo": middle - half, f"{name}.hi": middle + half}

@@ -365,7 +365,8 @@ def test_experiment_result_by_hand(shop):
     for key in ("difference", "fixed_lo", "fixed_hi", "always_lo", "always_hi"):
         assert b[f"cuped_{key}"] == b[key]
     assert b["variance_left"] == 1.0
-    assert b["lift"] is None  # The mean of the control, 1 +- 4.5 x 0.55, may be 0.
+    # The mean of the control, 1 +- 4.5 x 0.55, may be 0: then the lift has no bound.
+    assert (b["lift"], b["lift_lo"], b["lift_hi"]) == (1.0, None, None)
     assert (b["verdict"], b["reason"]) == ("cannot tell", "there are fewer than 100 users in it or in the control")
     assert (b["split_p"], b["is_split_wrong"]) == (1.0, False)
 
