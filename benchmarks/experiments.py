@@ -22,8 +22,10 @@ twice the mean. The covariate is a Poisson number of earlier events with twice h
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import sqrt
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.experiment_statistics import WRONG_SPLIT, Arm, Array, Comparison, compare
 from benchmarks.experiments_database import measure_database
@@ -41,6 +43,7 @@ LIFT = 0.05
 
 Bar = Callable[[int, int, str], None]
 Arms = tuple[Arm, Arm]
+Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -80,16 +83,16 @@ def _visit(rng: np.random.Generator, rate: Array) -> Array:
     return rng.poisson(0.9 * rate) + 6.0 * rng.poisson(0.1 * rate)
 
 
-def _one_visit(days: Array, is_variant: Array, outcome: Array, covariate: Array) -> Arms:
+def _one_visit(days: NDArray[np.int64], is_variant: Flags, outcome: Array, covariate: Array) -> Arms:
     columns = (np.ones_like(outcome), outcome, outcome**2, covariate, covariate**2, outcome * covariate)
     found = [
-        Arm(*(np.cumsum(np.bincount(days, weights=column * is_in, minlength=N_DAYS)) for column in columns))
+        Arm(*(np.bincount(days, column * is_in, N_DAYS).cumsum(dtype=np.float64) for column in columns))
         for is_in in (~is_variant, is_variant)
     ]
     return found[0], found[1]
 
 
-def _visits(has_come: Array, is_variant: Array, outcome: Array, covariate: Array) -> Arms:
+def _visits(has_come: Flags, is_variant: Flags, outcome: Array, covariate: Array) -> Arms:
     found = []
     for is_in in (~is_variant, is_variant):
         came, y, x = has_come[is_in].astype(np.float64), outcome[is_in], covariate[is_in]
@@ -142,8 +145,8 @@ def measure_power(n: int, seed: int, bar: Bar) -> dict[str, float]:
     return results
 
 
-def _share(name: str, hits: Array) -> dict[str, float]:
-    """A share with its 95 % interval (Wilson)."""
+def _share(name: str, hits: Any) -> dict[str, float]:
+    """Share of the true ones of ``hits``, shape ``(n,)``, with its 95 % interval (Wilson)."""
     n, p, z2 = len(hits), float(hits.mean()), 1.959964**2
     middle, half = (p + z2 / (2 * n)) / (1 + z2 / n), sqrt(z2 * p * (1 - p) / n + (z2 / (2 * n)) ** 2) / (1 + z2 / n)
     return {name: p, f"{name}.lo": middle - half, f"{name}.hi": middle + half}

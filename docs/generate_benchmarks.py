@@ -35,7 +35,13 @@ def _section(report: dict[str, Any]) -> str:
         report = report | {"results": {_of_validation(key): value for key, value in report["results"].items()}}
     ranks = any(key.endswith(".ndcg@10") for key in report["results"])
     is_quality = ranks and report["name"] in ("quality", "cf", "models", "neural_peers", "auc")
-    own = {"ablation": _changes, "ope": _estimates, "ope_intervals": _coverage, "simulator-ope": _cells}
+    own = {
+        "ablation": _changes,
+        "ope": _estimates,
+        "ope_intervals": _coverage,
+        "simulator-ope": _cells,
+        "experiments": _false_positives,
+    }
     name = "simulator-ope" if (report["name"], report["dataset"]) == ("simulator", "ope") else report["name"]
     render_table = _quality if is_quality else own.get(name, _plain)
     return head + render_table(report["results"]) + "\n"
@@ -161,6 +167,24 @@ def _cells(results: dict[str, float]) -> str:
         ]
         lines.append(f"| {policy} | {int(size):,} | " + " | ".join(told) + " |")
     return _plain(rest) + "\n" + "\n".join(lines) + "\n"
+
+
+def _false_positives(results: dict[str, float]) -> str:
+    """One row a scenario of A/A experiments, with the share that each way of looking finds; what is none below."""
+    kinds = {
+        "peeking": "usual interval, daily",
+        "one_look": "usual interval, once",
+        "always_valid": "always valid, daily",
+        "cuped": "always valid with CUPED, daily",
+        "split_alarm": "split alarm, daily",
+    }
+    lines = ["| same on both sides | " + " | ".join(kinds.values()) + " |", "|" + " --- |" * (1 + len(kinds))]
+    for scenario in dict.fromkeys(key.split(".")[0] for key in results if ".aa." in key):
+        keys = [f"{scenario}.aa.{kind}" for kind in kinds]
+        told = [f"{results[key]:.1%} ({results[f'{key}.lo']:.1%} to {results[f'{key}.hi']:.1%})" for key in keys]
+        lines.append(f"| {scenario} | " + " | ".join(told) + " |")
+    rest = {key: value for key, value in results.items() if ".aa." not in key}
+    return "\n".join(lines) + "\n\n" + _plain(rest)
 
 
 def _plain(results: dict[str, float]) -> str:

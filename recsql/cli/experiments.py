@@ -3,6 +3,7 @@
 import json
 import math
 from enum import StrEnum
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -143,7 +144,7 @@ def report(
         shown = ("day", "variant", "n_users", "mean", "lift", "verdict")
         emit({}, False, table([{key: row[key] for key in shown} for row in found]))
         return
-    emit({}, False, table([_told(row) for row in found]))
+    emit({}, False, table([_told(row) for row in found], "All but the mean is adjusted for what users did before"))
     for row in found:
         if not row["is_control"]:
             reason = f": {row['reason']}" if row["reason"] else ""
@@ -169,12 +170,14 @@ def power(
     """Tell how many users it takes to find a lift, looking as often as one likes."""
     if users_per_day is not None and not (users_per_day > 0 and math.isfinite(users_per_day)):
         raise InputError(f"--users-per-day is {users_per_day:g}: it must be a number above 0.")
-    options = {"alpha": alpha, "power": probability, "share": share, "correlation": correlation}
-    users = needed_users(baseline_mean, sd, lift, **options)
+    needed = partial(
+        needed_users, baseline_mean, sd, lift, alpha=alpha, power=probability, share=share, correlation=correlation
+    )
+    users = needed()
     found = {
         "users": users,
         "days": None if users_per_day is None else math.ceil(users / users_per_day),
-        "users_of_one_look": needed_users(baseline_mean, sd, lift, **options, is_sequential=False),
+        "users_of_one_look": needed(is_sequential=False),
     }
     lasting = "" if found["days"] is None else f", in {found['days']:,} days"
     emit(
@@ -198,9 +201,9 @@ def _told(row: dict[str, Any]) -> dict[str, Any]:
         "mean": row["mean"],
         "lift": "" if row["lift"] is None else f"{row['lift']:+.2%}",
         "always valid": interval(row["lift_lo"], row["lift_hi"], "+.2%"),
-        "difference, one look": interval(row["fixed_lo"], row["fixed_hi"], "+.4f"),
-        "CUPED, one look": interval(row["cuped_fixed_lo"], row["cuped_fixed_hi"], "+.4f"),
-        "CUPED, always valid": interval(row["cuped_always_lo"], row["cuped_always_hi"], "+.4f"),
+        "difference": row["cuped_difference"],
+        "its always valid interval": interval(row["cuped_always_lo"], row["cuped_always_hi"], "+.4f"),
+        "for one look": interval(row["cuped_fixed_lo"], row["cuped_fixed_hi"], "+.4f"),
         "split p": "" if row["split_p"] is None else f"{row['split_p']:.3g}",
     }
 

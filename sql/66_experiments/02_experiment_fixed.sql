@@ -6,7 +6,6 @@ set search_path = recsql, pg_temp
 as $$
 declare
     v_other text;
-    v_missing text;
 begin
     if tg_op = 'DELETE' then
         if old.state = 'running' then
@@ -19,23 +18,23 @@ begin
         raise exception 'an experiment begins as a draft and is stopped after it ran'
             using errcode = 'RS003', hint = 'Add variants, then set its state to running: recsql experiment start.';
     end if;
-    if not exists (select from release as r where r.slot = new.slot) then
-        raise exception 'slot % serves nothing', coalesce(new.slot, 'null')
-            using errcode = 'RS001', hint = 'Publish a run there first: select recsql.publish(RUN, FUSION_POLICY, SLOT).';
-    end if;
-    if tg_op = 'INSERT' or new.state = 'draft' then
-        return new;
-    end if;
-    if old.state = 'stopped' then
+    if tg_op = 'UPDATE' and old.state = 'stopped' then
         raise exception 'experiment % is stopped, and keeps its result', old.experiment
             using errcode = 'RS003', hint = 'Create a new one: its users are assigned anew, and counted from their first request on.';
     end if;
-    if old.state = 'running' then
-        if (to_jsonb(old) - '{state,ended_at}'::text []) <> (to_jsonb(new) - '{state,ended_at}'::text []) then
+    if tg_op = 'UPDATE' and old.state = 'running' then
+        if new.state = 'draft' or (to_jsonb(old) - '{state,ended_at}'::text []) <> (to_jsonb(new) - '{state,ended_at}'::text []) then
             raise exception 'experiment % is running, and cannot be changed', old.experiment
                 using errcode = 'RS003', hint = 'Stop it and create a new one: what it found so far was found under what it is now.';
         end if;
         new.ended_at := case when new.state = 'stopped' then now() end;
+        return new;
+    end if;
+    if not exists (select from release as r where r.slot = new.slot) then
+        raise exception 'slot % serves nothing', coalesce(new.slot, 'null')
+            using errcode = 'RS001', hint = 'Publish a run there first: select recsql.publish(RUN, FUSION_POLICY, SLOT).';
+    end if;
+    if new.state = 'draft' then
         return new;
     end if;
 
@@ -51,14 +50,6 @@ begin
     if not exists (select from variant as v where v.experiment_no = new.experiment_no and v.is_control) then
         raise exception 'experiment % has no control', new.experiment
             using errcode = 'RS003', hint = 'Add the variant that the others are compared with: recsql experiment add-variant --control.';
-    end if;
-    select v.slot into v_missing
-    from variant as v
-    where v.experiment_no = new.experiment_no and v.slot is not null
-        and not exists (select from release as r where r.slot = v.slot);
-    if found then
-        raise exception 'slot % serves nothing', v_missing
-            using errcode = 'RS001', hint = 'Publish a run there first: select recsql.publish(RUN, FUSION_POLICY, SLOT).';
     end if;
     new.started_at := now();
     return new;

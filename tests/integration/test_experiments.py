@@ -296,7 +296,14 @@ def test_running_experiment_cannot_be_changed(shop):
         f"insert into recsql.variant (experiment_no, variant) values ({number}, 'c')",
     ):
         assert "its variants cannot be changed" in refused(shop, "RS003", query)
-    for change in ("traffic = 0.5", "salt = 'x'", "alpha = 0.1", "planned_users = 500", "started_at = now()"):
+    for change in (
+        "state = 'draft'",
+        "traffic = 0.5",
+        "salt = 'x'",
+        "alpha = 0.1",
+        "planned_users = 500",
+        "started_at = now()",
+    ):
         refused(shop, "RS003", f"update recsql.experiment set {change}")
     assert "is running" in refused(shop, "RS003", "delete from recsql.experiment")
     set_state(shop, "stopped")
@@ -358,7 +365,8 @@ def test_experiment_result_by_hand(shop):
     for key in ("difference", "fixed_lo", "fixed_hi", "always_lo", "always_hi"):
         assert b[f"cuped_{key}"] == b[key]
     assert b["variance_left"] == 1.0
-    assert b["lift"] is None  # The mean of the control, 1 +- 4.5 x 0.55, may be 0.
+    # The mean of the control, 1 +- 4.5 x 0.55, may be 0: then the lift has no bound.
+    assert (b["lift"], b["lift_lo"], b["lift_hi"]) == (1.0, None, None)
     assert (b["verdict"], b["reason"]) == ("cannot tell", "there are fewer than 100 users in it or in the control")
     assert (b["split_p"], b["is_split_wrong"]) == (1.0, False)
 
