@@ -28,7 +28,7 @@ declare
     v_user_no integer := (select u.user_no from app_user as u where u.user_id = p_user_id);
     v_context_no integer := (select i.item_no from item as i where i.item_id = p_context ->> 'item_id');
     v_language text := coalesce(
-        p_context ->> 'language', (select u.attributes ->> 'language' from app_user as u where u.user_no = v_user_no)
+        p_context ->> 'language', (select u.attributes ->> 'language' from app_user as u where u.user_no = v_user_no), 'en'
     );
     v_request_id uuid := gen_random_uuid();
     v_exclude integer[] := array(
