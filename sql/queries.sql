@@ -635,6 +635,26 @@ from recsql.user_vector as u
 where u.version_no = %(kept_no)s and u.user_no = any(%(user_nos)s::integer [])
 order by u.user_no;
 
+-- reset_attributions --
+-- Make an empty partition for a version's attributions.
+select recsql.reset_attributions(%(version_no)s::integer);
+
+-- keep_attributions --
+-- Some users' attributions of a version as those of another; the users who have any.
+with kept as (
+    insert into recsql.attribution (version_no, user_no, item_no, embedding)
+    select %(version_no)s, a.user_no, a.item_no, a.embedding
+    from recsql.attribution as a
+    where a.version_no = %(kept_no)s and a.user_no = any(%(user_nos)s::integer [])
+    returning user_no
+)
+
+select distinct k.user_no from kept as k;
+
+-- analyze_attributions --
+-- Fresh statistics before attributions are read.
+analyze recsql.attribution;
+
 -- unchanged_users --
 -- Of whom nothing has changed since an earlier run.
 select n.user_no
@@ -704,10 +724,11 @@ order by source_no;
 
 -- source_overview --
 -- All sources; part_of: the one whose score sums its list; vectors_of: the one whose model says who is similar.
-select s.source, s.kind, s.is_active as active, s.reason, s.description, p.source as part_of, v.source as vectors_of
+select s.source, s.kind, s.is_active as active, w.template as reason, s.description, p.source as part_of, v.source as vectors_of
 from recsql.source as s
 left join recsql.source as p on p.source_no = s.added_to
 left join recsql.source as v on v.source_no = s.vectors_of
+cross join lateral recsql.wording('en', s.source) as w
 order by s.source_no;
 
 -- switch_sources --

@@ -252,6 +252,28 @@ def write_state_vectors(
     return _write_keyed(connection, "state_vector", version_no, {"user_no": user_nos, "n_before": n_before}, vectors)
 
 
+def write_attributions(
+    connection: psycopg.Connection[Any],
+    version_no: int,
+    user_nos: NDArray[np.integer],
+    item_nos: NDArray[np.integer],
+    differences: NDArray[np.floating],
+) -> int:
+    """Append what items of users add to the users' vectors by a model version; rows of NaN are left out.
+
+    Args:
+        connection: in autocommit mode or a transaction.
+        version_no: the model version.
+        user_nos: shape ``(n_rows,)``.
+        item_nos: shape ``(n_rows,)``.
+        differences: shape ``(n_rows, dim)``.
+
+    Returns:
+        The number of rows written.
+    """
+    return _write_keyed(connection, "attribution", version_no, {"user_no": user_nos, "item_no": item_nos}, differences)
+
+
 def _write_keyed(
     connection: psycopg.Connection[Any],
     table: str,

@@ -23,7 +23,7 @@ from workers.interactions import rows_of
 from workers.models.base import FloatArray, Model, Sequences
 from workers.parallel import WriteBehind, at_once, background, read_ahead
 from workers.run import Progress, Run
-from workers.versions import Version, find_version, histories_of, load_model, reads_weights
+from workers.versions import Version, find_version, histories_of, kept_version, load_model, reads_weights
 
 T = TypeVar("T")
 
@@ -266,10 +266,10 @@ class ModelScorer:
         self._model: Model = load_model(run, name, version)
         self._histories: Sequences = histories_of(run.data, version)
         self._item_nos = run.data.item_nos if version.item_nos is None else version.item_nos
-        kept = find_version(run, name, run.since_no) if version.reused_no and run.since_no is not None else None
+        kept = kept_version(run, name, version)
         self._kept: tuple[int, NDArray[np.int64]] | None = None
         self._prepared: tuple[int, FloatArray] | None = None
-        if kept is not None and version.reused_no in (kept.reused_no, kept.version_no):
+        if kept is not None:
             self._kept = kept.version_no, run.unchanged_users(reads_weights(run, name))
 
     def prepare(self, first: int, last: int) -> None:

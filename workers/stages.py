@@ -9,6 +9,7 @@ from typing import cast
 
 from recsql.queries import QUERIES
 from recsql.settings import get_settings
+from workers.attributions import attribute
 from workers.evaluate import evaluate as evaluate_methods
 from workers.fairness import evaluate_fairness
 from workers.fusion_weights import fit_policy
@@ -159,6 +160,7 @@ STAGES: dict[str, Stage] = {
     "segments": per_source("segment", "refresh_segment_popularity"),
     "train": train,
     "profiles": profiles,
+    "attributions": attribute,
     "candidates": candidates,
     "score": score,
     "weights": weights,
@@ -167,7 +169,11 @@ STAGES: dict[str, Stage] = {
 }
 """All stages in their order."""
 
-_LEFT_OUT: dict[Part, set[str]] = {"validation": set(), "test": {"weights"}, "production": {"weights", "evaluate"}}
+_LEFT_OUT: dict[Part, set[str]] = {
+    "validation": {"attributions"},
+    "test": {"attributions", "weights"},
+    "production": {"weights", "evaluate"},
+}
 
 
 def stages_of(part: Part) -> list[str]:

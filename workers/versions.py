@@ -44,6 +44,14 @@ def find_version(run: Run, name: str, run_no: int | None = None) -> Version | No
     return row and Version(row[0], row[1], None if row[2] is None else np.array(row[2], dtype=np.int64))
 
 
+def kept_version(run: Run, name: str, version: Version) -> Version | None:
+    """The version of the run ``since_no`` that a run took over as this one; None where it was trained or is another."""
+    if run.since_no is None or version.reused_no is None:
+        return None
+    kept = find_version(run, name, run.since_no)
+    return kept if kept is not None and version.reused_no in (kept.reused_no, kept.version_no) else None
+
+
 def load_model(run: Run, name: str, version: Version) -> Model:
     """The model of a version: what this process has trained, or from its artifact.
 

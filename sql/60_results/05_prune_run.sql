@@ -22,7 +22,8 @@ begin
             and not exists (select from ranking_policy as q where q.version_no = v.version_no)
     loop
         execute format(
-            'drop table if exists recsql.item_vector_%1$s, recsql.user_vector_%1$s, recsql.state_vector_%1$s', v_version_no
+            'drop table if exists recsql.item_vector_%1$s, recsql.user_vector_%1$s, recsql.state_vector_%1$s, recsql.attribution_%1$s',
+            v_version_no
         );
     end loop;
     foreach v_table in array

@@ -22,7 +22,8 @@ begin
                 values
                 (to_regclass('recsql.item_vector_' || v.version_no)),
                 (to_regclass('recsql.user_vector_' || v.version_no)),
-                (to_regclass('recsql.state_vector_' || v.version_no))
+                (to_regclass('recsql.state_vector_' || v.version_no)),
+                (to_regclass('recsql.attribution_' || v.version_no))
             ) as x (vectors)
         ) as t
         where
@@ -37,7 +38,7 @@ begin
         continue when not pg_try_advisory_xact_lock(hashtextextended('recsql.run ' || v_version.fingerprint, 0));
         if not p_dry_run then
             execute format(
-                'drop table if exists recsql.item_vector_%1$s, recsql.user_vector_%1$s, recsql.state_vector_%1$s',
+                'drop table if exists recsql.item_vector_%1$s, recsql.user_vector_%1$s, recsql.state_vector_%1$s, recsql.attribution_%1$s',
                 v_version.version_no
             );
             update model_version set artifact = null, status = 'retired' where version_no = v_version.version_no;

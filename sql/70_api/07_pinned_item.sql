@@ -23,7 +23,7 @@ begin atomic
             where h.item_no = any(p_item_nos)
             union all
             select t.item_no, t.component, t.contribution
-            from recsql.cold_part(p_run_no, p_policy_no, p_taste, p_item_nos) as t
+            from recsql.cold_part(p_run_no, p_policy_no, p_taste, p_had_weights, p_item_nos) as t
         ) as a
         group by a.item_no
     ) as c on c.item_no = p.item_no;

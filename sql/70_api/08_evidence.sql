@@ -22,10 +22,10 @@ begin atomic
     ),
 
     asked as (
-        select a.item_no, a.component, h.item_nos, h.weights, l.list_no, o.kind, l.history_length, l.history_decay,
-            l.history_rate
+        select a.item_no, a.component, h.item_nos, h.weights, h.prefix = 'cold ' as is_cold, l.list_no, o.kind,
+            l.history_length, l.history_decay, l.history_rate
         from unnest(p_item_nos, p_components) as a (item_no, component)
-        inner join recsql.source as o on o.source = split_part(a.component, ' ', -1)
+        inner join recsql.source as o on o.source = recsql.component_key(a.component)
         inner join recsql.source_list as l on l.source_no = o.source_no
         inner join history as h on h.prefix || o.source = a.component
     )
@@ -47,26 +47,27 @@ begin atomic
     where s.similarities[s.position] <> 0
     group by s.item_no, s.component, s.evidence_no
     union all
-    -- Nearness to a sum of vectors is no sum of nearnesses, so the nearest item speaks for all.
-    (
-        select distinct on (a.item_no) a.item_no, a.component, h.item_no as evidence_no, 1
-        from asked as a
-        cross join lateral unnest(a.item_nos) with ordinality as h (item_no, position)
-        cross join recsql.content_space as c
-        inner join recsql.item_embedding as e on e.space_no = c.space_no and e.item_no = h.item_no
-        inner join recsql.item_embedding as t on t.space_no = c.space_no and t.item_no = a.item_no
-        where a.kind = 'vector' and h.position <= a.history_length
-        order by
-            a.item_no,
-            recsql.step_weight(a.history_decay, a.history_rate, h.position::integer - 1)
-            * (1 - (e.embedding <=> t.embedding)) desc,
-            h.item_no
-    );
+    -- The cosine with a sum of vectors is, up to what is the same for all of them, the sum of the inner products with each.
+    select a.item_no, a.component, h.item_no as evidence_no, -h.weight * (e.embedding <#> t.embedding)
+    from asked as a
+    cross join lateral (
+        select n.item_no, a.weights[n.place] * recsql.step_weight(a.history_decay, a.history_rate, n.place::integer - 1) as weight
+        from unnest(a.item_nos) with ordinality as n (item_no, place)
+        where n.place <= a.history_length and not a.is_cold
+        union all
+        select n.item_no, n.weight
+        from recsql.taste_item(p_known_nos, p_known_weights, p_new_nos, p_new_weights) as n
+        where a.is_cold
+    ) as h
+    cross join recsql.content_space as c
+    inner join recsql.item_embedding as e on e.space_no = c.space_no and e.item_no = h.item_no
+    inner join recsql.item_embedding as t on t.space_no = c.space_no and t.item_no = a.item_no
+    where a.kind in ('vector', 'cross_domain');
 end;
 
 comment on function recsql.evidence(
     integer, integer [], double precision [], integer [], double precision [], integer, integer [], text []
 ) is
 'The user''s own items, known to the run or new since (the newest first), and the item in view, as far as they speak for '
-'p_item_nos in p_components; score: how loudly. A similarity source''s part is the sum over them, so it divides as their scores '
-'do. No row for components that no item stands behind.';
+'p_item_nos in p_components; score: how loudly, below 0 for what speaks against. A part of similarity or of content is the sum over '
+'them on a scale of its own, so it divides as their scores do. No row for components that no item stands behind.';

@@ -18,13 +18,19 @@ begin atomic
             ) over by_item as evident
         from unnest(p_parts) with ordinality as t (parts, place)
         cross join lateral jsonb_each_text(t.parts) as p
-        left join recsql.source as o on o.source = split_part(p.key, ' ', -1)
+        left join recsql.source as o on o.source = recsql.component_key(p.key)
         window by_item as (partition by t.place)
     ) as c
-    -- A share of a tenth is enough to be told: an item of one's own says more than a larger part that has none.
-    order by c.place, (c.is_evident and c.evident >= 0.1 * c.score) desc, c.contribution desc, c.component;
+    -- A share of a tenth is enough to be told: an item of one's own says more than a larger part that has none. What a rule adds is
+    -- the shop's reason and not the user's.
+    order by
+        c.place,
+        starts_with(c.component, 'rule '),
+        (c.is_evident and c.contribution > 0 and c.evident >= 0.1 * c.score) desc,
+        c.contribution desc,
+        c.component;
 end;
 
 comment on function recsql.main_component(jsonb []) is
 'The component that each recommendation is to be explained by, and the sum of its parts: the strongest of those that read the '
-'user''s history, where these make up a tenth of the score, else the strongest of all.';
+'user''s history, where these make up a tenth of the score, else the strongest of all; a rule only where there is nothing else.';

@@ -42,6 +42,9 @@ declare
     v_n_pool integer := p_n;
     v_user_no integer := (select u.user_no from app_user as u where u.user_id = p_user_id);
     v_context_no integer := (select i.item_no from item as i where i.item_id = p_context ->> 'item_id');
+    v_language text := coalesce(
+        p_context ->> 'language', (select u.attributes ->> 'language' from app_user as u where u.user_no = v_user_no), 'en'
+    );
     v_request_id uuid := gen_random_uuid();
     v_exclude integer[] := array(
         select i.item_no from item as i where i.item_id = any (p_exclude || (p_context ->> 'item_id'))
@@ -305,11 +308,12 @@ begin
         t.position::integer,
         i.item_id,
         t.score,
-        phrase(t.component, s, coalesce(o.title, o.item_id)),
+        phrase(t.component, w.template, h.template, coalesce(o.title, o.item_id)),
         v_request_id
     from unnest(v_item_nos, v_scores, v_components) with ordinality as t (item_no, score, component, position)
     inner join item as i on i.item_no = t.item_no
-    left join source as s on s.source = split_part(t.component, ' ', -1)
+    cross join lateral wording(v_language, component_key(t.component)) as w
+    cross join wording(v_language, 'history') as h
     left join (
         select distinct on (e.item_no) e.item_no, e.evidence_no
         from evidence(
@@ -328,7 +332,8 @@ comment on function recsql_api.recommend(
 'Recommends items to a user, best first. p_user_id: any, also one that is not known yet; p_n: 1 to 1000; p_domain: only items '
 'of this domain, null for all (of an unknown domain there are none); p_filter: JSON object that the item''s attributes must '
 'contain, as {"genre": "Comedy"}; p_exclude: item ids to leave out; p_context: {"item_id": …} for the item in view, ignored '
-'where it is unknown; p_slot: which release, one that serves nothing gives new items, and one in which an experiment runs what the user''s variant says; p_explore: from 0 to 1, the probability with '
+'where it is unknown, {"language": "de"} for that of the reasons (else the user''s attribute language, else en); p_slot: which release, '
+'one that serves nothing gives new items, and one in which an experiment runs what the user''s variant says; p_explore: from 0 to 1, the probability with '
 'which a place goes to an item drawn uniformly from what is left of the best 5 × p_n, in place of the best of them (null: what the promoted '
 'policy says where p_log is true, else 0); p_log: whether to note the request, what it chose from, and what it shows at which '
 'propensity; exploring always does. Gives rank from 1, item_id, score '

@@ -237,6 +237,135 @@ def test_explain_names_the_users_items_old_and_new(served):
     assert sum(row[2] for row in rows) == pytest.approx(score, abs=1e-6)
 
 
+def test_explain_divides_content_among_the_items_that_it_is_the_sum_of(served):
+    row = served.execute("select recsql.add_embedding_space('text', 'text', 'tiny', '1', 2, '{title}')").fetchone()
+    # Of u0's history i5 is the newest. Inner products with i6, times 0.8 for each step back: 3, 0.8 · 1 and 0.64 · -1.
+    for item, vector in (("i5", "[3,4]"), ("i4", "[1,0]"), ("i3", "[-1,0]"), ("i6", "[1,0]")):
+        served.execute(
+            "insert into recsql.item_embedding (space_no, item_no, content_hash, embedding) "
+            "select %s, i.item_no, '', %s from recsql.item as i where i.item_id = %s",
+            (row[0], vector, item),
+        )
+    publish_parts(served, "u0", "i6", {"content": 6.32})
+    evidence = served.execute(
+        "select evidence_item_id, contribution, explanation from recsql_api.explain_recommendation('u0', 'i6')"
+    ).fetchall()
+    # 6.32 is twice the sum, 3.16.
+    assert evidence == [
+        ("i5", pytest.approx(6), "similar in content to Film 5"),
+        ("i4", pytest.approx(1.6), "similar in content to Film 4"),
+        ("i3", pytest.approx(-1.28), "Film 3 speaks against it"),
+    ]
+
+
+def reason_of(connection, item, **options):
+    return {row[1]: row[3] for row in recommend(connection, "u0", **options)}[item]
+
+
+def explained(connection, item, **options):
+    names = "".join(f", p_{name} => %({name})s" for name in options)
+    query = f"select component, contribution, explanation from recsql_api.explain_recommendation('u0', %(item)s{names})"
+    return connection.execute(query, {"item": item, **options}).fetchall()
+
+
+def test_reason_is_in_the_language_of_the_context_then_of_the_user_then_english(served):
+    publish_parts(served, "u0", "i6", {"sequential": 1})
+    assert reason_of(served, "i6") == "often comes after Film 5"
+    served.execute("update recsql.app_user set attributes = '{\"language\": \"de-AT\"}' where user_id = 'u0'")
+    assert reason_of(served, "i6") == "kommt oft nach Film 5"
+    assert reason_of(served, "i6", context='{"language": "en"}') == "often comes after Film 5"
+    assert reason_of(served, "i6", context='{"language": "tlh"}') == "often comes after Film 5"
+    assert reason_of(served, "i6", context='{"language": 5}') == "often comes after Film 5"
+    assert explained(served, "i6")[0][2] == "kommt oft nach Film 5"
+    assert explained(served, "i6", language="en")[0][2] == "often comes after Film 5"
+
+
+def test_phrases_are_rows_and_what_a_language_lacks_is_said_in_english(served):
+    served.execute("insert into recsql.phrase values ('fr', 'sequential', 'suit souvent « {title} »')")
+    served.execute(
+        "update recsql.phrase set template = 'everybody wants it' where (language, key) = ('en', 'trending')"
+    )
+    publish_parts(served, "u0", "i6", {"sequential": 1})
+    publish_parts(served, "u0", "i7", {"trending": 1})
+    assert reason_of(served, "i6", context='{"language": "fr"}') == "suit souvent « Film 5 »"
+    assert reason_of(served, "i7", context='{"language": "fr"}') == "everybody wants it"
+    with pytest.raises(psycopg.errors.CheckViolation):
+        served.execute("insert into recsql.phrase values ('French', 'new', 'nouveau')")
+
+
+def test_every_clause_is_said_in_both_languages(served):
+    rows = served.execute("select language, key, template from recsql.phrase").fetchall()
+    english, german = ({key: text for language, key, text in rows if language == told} for told in ("en", "de"))
+    assert english.keys() == german.keys() >= {s for (s,) in served.execute("select source from recsql.source")}
+    for key, text in english.items():
+        assert [name in text for name in ("{title}", "{reason}", "{name}", "{value}")] == [
+            name in german[key] for name in ("{title}", "{reason}", "{name}", "{value}")
+        ]
+
+
+def test_source_of_ones_own_says_its_reason_in_every_language(served):
+    served.execute(
+        "insert into recsql.source (source_no, source, kind, reason, description) "
+        "values (1000, 'house', 'popularity', 'picked by us', '')"
+    )
+    publish_parts(served, "u0", "i6", {"house": 1})
+    assert reason_of(served, "i6", context='{"language": "de"}') == "picked by us"
+    served.execute("insert into recsql.phrase values ('de', 'house', 'von uns gewählt')")
+    assert reason_of(served, "i6", context='{"language": "de"}') == "von uns gewählt"
+
+
+def test_parts_of_rules_and_of_a_ranker_are_told_but_no_rule_is_the_users_reason(served):
+    publish_parts(
+        served, "u0", "i6", {"sequential": 1, "rule summer sequential": 5, "rule old": -0.25, "ranker": 0.125}
+    )
+    assert reason_of(served, "i6") == "often comes after Film 5"
+    found = {component: (contribution, told) for component, contribution, told in explained(served, "i6")}
+    assert found["rule summer sequential"] == (5, "put forward by rule summer sequential")
+    assert found["rule old"] == (-0.25, "held back by rule old")
+    assert found["ranker"] == (0.125, "fits you, all things considered")
+    publish_parts(served, "u0", "i6", {"rule summer": 5})
+    assert reason_of(served, "i6") == "put forward by rule summer"
+
+
+def test_explain_tells_what_a_request_did(served):
+    rows = served.execute("select item_id, request_id from recsql_api.recommend('u0', 4, p_explore => 1)").fetchall()
+    request_id = rows[0][1]
+    pool = served.execute(
+        "select array_agg(i.item_id order by p.place) from recsql.request as r "
+        "cross join lateral unnest(r.pool_nos) with ordinality as p (item_no, place) "
+        "inner join recsql.item as i using (item_no) where r.request_id = %s",
+        (request_id,),
+    ).fetchone()[0]
+    propensities = dict(served.execute("select position, propensity from recsql.impression").fetchall())
+    left = list(pool)
+    for position, (item, _) in enumerate(rows, start=1):
+        alone, told = explained(served, item), explained(served, item, request_id=request_id)
+        assert told[: len(alone)] == alone
+        expected = [("position", 0, f"shown at position {position}")]
+        if item != left[0]:
+            probability = f"{propensities[position]:.6f}"
+            expected.insert(0, ("exploration", 0, f"drawn by chance, at this position with probability {probability}"))
+        assert told[len(alone) :] == expected
+        left.remove(item)
+    served.execute("alter table recsql.request add column if not exists controls jsonb")
+    controls = {
+        "diversity": 0.3,
+        "diversity_method": "mmr",
+        "novelty": 0,
+        "calibration": None,
+        "calibration_key": "genre",
+    }
+    served.execute("update recsql.request set controls = %s", (json.dumps(controls),))
+    told = explained(served, rows[0][0], request_id=request_id)
+    assert [row for row in told if row[0].startswith("control ")] == [
+        ("control diversity", 0, "diversity was 0.3"),
+        ("control diversity_method", 0, "diversity_method was mmr"),
+    ]
+    with pytest.raises(psycopg.Error, match="there is no request") as caught:
+        explained(served, "i6", request_id=uuid.uuid4())
+    assert caught.value.sqlstate == "RS001"
+
+
 def test_similar_items_by_behaviour(served):
     rows = served.execute("select item_id, similarity from recsql_api.similar_items('i5', 4)").fetchall()
     assert len(rows) == 4

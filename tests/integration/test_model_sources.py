@@ -224,10 +224,8 @@ def test_model_that_cannot_be_trained_here_is_told_before_anything_is_done(simul
 def test_reasons_of_model_sources_are_clauses(simulated):
     Pipeline(simulated, CONFIG).publish()
     reasons = {
-        component: simulated.execute(
-            "select recsql.phrase(%s, s, null) from recsql.source as s where s.source = %s", (component, component)
-        ).fetchone()[0]
-        for component in ("transformer", "als", "neumf")
+        source: simulated.execute("select template from recsql.wording('en', %s)", (source,)).fetchone()[0]
+        for source in ("transformer", "als", "neumf")
     }
     assert reasons == {"transformer": "fits your recent choices", "als": "fits your taste", "neumf": "fits your taste"}
     user = simulated.execute("select user_id from recsql.app_user order by user_no limit 1").fetchone()[0]
