@@ -9,7 +9,15 @@ from recsql import __version__
 from recsql.cli import data, database, results
 from recsql.cli.output import console
 from recsql.errors import RecsqlError
-from workers import bandit_commands, commands, model_commands, policy_commands, source_commands, space_commands
+from workers import (
+    bandit_commands,
+    commands,
+    fusion_commands,
+    model_commands,
+    policy_commands,
+    source_commands,
+    space_commands,
+)
 from workers.demo import demo
 from workers.simulate_commands import simulate
 
@@ -23,6 +31,7 @@ app.add_typer(database.app, name="db")
 app.add_typer(model_commands.app, name="model")
 app.add_typer(policy_commands.app, name="policy")
 app.add_typer(source_commands.app, name="source")
+app.add_typer(fusion_commands.app, name="fusion")
 app.add_typer(space_commands.app, name="space")
 app.add_typer(bandit_commands.app, name="bandit")
 for panel, members in {
