@@ -5,14 +5,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
+from benchmarks.amazon import Shops, load_shops, read_shops
 from recsql import db, ingest, migrate
 from recsql.cli.output import progress_bars
 from recsql.readers.factory import open_reader
 from workers.commands import embed_backlog, stage_bars
 from workers.pipeline import Pipeline, PipelineConfig
+
+AMAZON_BEAUTY = "amazon-beauty"
 
 DATASETS = {
     "ml-100k": ("movielens-100k", {}),
@@ -27,7 +31,15 @@ DATASETS = {
             },
         },
     ),
+    "ml-latest-small": ("movielens-latest-small", {}),
+    AMAZON_BEAUTY: (AMAZON_BEAUTY, {}),
 }
+"""The reader of each, and settings of its pipeline.
+
+Amazon's sequences have an order and no times: :mod:`benchmarks.amazon` has each user's end on one day, an event a day,
+so that ``global`` cuts before everybody's last event (validation: before the last but one), and what is trending is
+what many bought last.
+"""
 
 _LONG_RUN = {"trend": 7.0, "horizon": 100, "learning_rate": 0.001}
 _WHOLE = {"horizon": 1000, "targets_per_user": 20}
@@ -64,11 +76,20 @@ def pipeline_on(dataset: str, url: str | None = None, *, content: bool = True, *
     url = url or db.database_url()
     migrate.upgrade(url)
     with db.connect(url) as connection, progress_bars() as progress:
-        ingest.load(connection, open_reader(source))
+        _load(connection, source)
         bars = stage_bars(progress)
         if content:
             embed_backlog(connection, bars)
         yield Pipeline(connection, PipelineConfig(**config, **settings), bars)
+
+
+def _load(connection: psycopg.Connection[Any], source: str) -> None:
+    if source != AMAZON_BEAUTY:
+        ingest.load(connection, open_reader(source))
+    elif not connection.execute("select exists (select from recsql.event)").fetchall()[0][0]:
+        shops = read_shops()
+        beauty = {user: {"beauty": bought["beauty"]} for user, bought in shops.sequences.items() if "beauty" in bought}
+        load_shops(connection, Shops(beauty, shops.titles, shops.tags), {})
 
 
 @contextmanager

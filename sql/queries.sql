@@ -577,6 +577,35 @@ where
     x.run_no = %(run_no)s and x.version_no = %(version_no)s and x.user_no between %(first)s and %(last)s
     and x.item_nos <> '{}';
 
+-- source_lists --
+-- What a source says of some users' candidates in the same form: users, lengths, items, scores.
+select
+    array_send(array_agg(l.user_no)),
+    array_send(array_agg(cardinality(l.item_nos))),
+    string_agg(array_send(l.item_nos), ''::bytea),
+    string_agg(array_send(l.scores), ''::bytea)
+from recsql.source_ranking(%(run_no)s::integer, %(first)s::integer, %(last)s::integer) as l
+where l.source_no = %(source_no)s::smallint and l.item_nos <> '{}';
+
+-- source_kinds --
+-- Of which kind each source is.
+select source_no, kind from recsql.source;
+
+-- item_trends --
+-- How many users each item of a run has, and how much it is consumed of late.
+select item_no, n_users, trend from recsql.item_popularity where run_no = %(run_no)s;
+
+-- item_domains --
+-- The domain of each item of a run, as a number.
+select i.item_no, dense_rank() over (order by i.domain) - 1 as domain
+from recsql.item as i
+where i.item_no in (
+    select c.item_no from recsql.catalogue(%(run_no)s::integer) as c
+    union
+    select n.item_no from recsql.interaction as n where n.run_no = %(run_no)s
+)
+order by i.item_no;
+
 -- run_version --
 -- The newest version of a model that a run has, unless it was pruned.
 select v.version_no, v.reused_no, v.item_nos
@@ -737,11 +766,65 @@ update recsql.source set is_active = %(is_active)s where source = any(%(sources)
 
 -- write_policy --
 -- Keep fitted weights.
-insert into recsql.fusion_policy (policy, kind, weights, run_no, metrics)
-values (%(policy)s, %(kind)s, %(weights)s, %(run_no)s, %(metrics)s)
+insert into recsql.fusion_policy (policy, kind, weights, config, run_no, metrics)
+values (%(policy)s, %(kind)s, %(weights)s, %(config)s, %(run_no)s, %(metrics)s)
 on conflict (policy) do update
-    set weights = excluded.weights, run_no = excluded.run_no, metrics = excluded.metrics
+    set kind = excluded.kind, weights = excluded.weights, config = excluded.config, run_no = excluded.run_no,
+        metrics = excluded.metrics
 returning policy_no;
+
+-- source_numbers --
+-- The number of each source, active or not.
+select source_no, source from recsql.source;
+
+-- clear_recommendations --
+-- Remove what an earlier attempt recommended to some users.
+delete from recsql.recommendation
+where run_no = %(run_no)s and user_no between %(first)s and %(last)s;
+
+-- note_policy --
+-- By which policy a run was fused.
+update recsql.run set policy_no = %(policy_no)s where run_no = %(run_no)s and policy_no is distinct from %(policy_no)s;
+
+-- policy --
+-- A fusion policy: its kind, weights and what else its kind needs.
+select kind, weights, config from recsql.fusion_policy where policy_no = %(policy_no)s;
+
+-- compared_run --
+-- The newest complete validation run of a protocol that has its candidates.
+select r.run_no
+from recsql.run as r
+inner join recsql.split as s on s.split_no = r.split_no and s.part = 'validation' and s.protocol = %(protocol)s
+where r.state = 'complete'
+order by r.run_no desc
+limit 1;
+
+-- compared_sources --
+-- The sources that a run has candidates or scores of.
+select o.source_no, o.source
+from recsql.source as o
+where
+    exists (select from recsql.candidate as c where c.run_no = %(run_no)s and c.source_no = o.source_no)
+    or exists (
+        select
+        from recsql.model as m
+        inner join recsql.model_version as v on v.model_no = m.model_no and v.run_no = %(run_no)s
+        inner join recsql.score as x on x.run_no = v.run_no and x.version_no = v.version_no
+        where m.model = o.source
+    )
+order by o.source_no;
+
+-- compared_policies --
+-- Fusion policies that SQL executes and that nothing of a run was fitted for.
+select policy
+from recsql.fusion_policy
+where kind <> 'ranker' and coalesce(run_no, (metrics ->> 'fitted_on')::integer) is distinct from %(run_no)s
+order by policy;
+
+-- choose_policy --
+-- Have the next runs fuse by a policy, whatever validation chooses.
+insert into recsql.fusion_choice (slot, policy_no) values ('default', %(policy_no)s)
+on conflict (slot) do update set policy_no = excluded.policy_no, chosen_at = now();
 
 -- fuse --
 -- Fuse for some users.

@@ -72,7 +72,9 @@ class Measured:
 
     def groups(self, key: str, least: int = 2) -> dict[str, NDArray[np.bool_]]:
         """Which users are in which group, by its name; those of fewer than ``least`` users are left out."""
-        values = np.array([str(user[key]) if user.get(key) is not None else "" for user in self.attributes], dtype=object)
+        values = np.array(
+            [str(user[key]) if user.get(key) is not None else "" for user in self.attributes], dtype=object
+        )
         found = {name: values == name for name in sorted(set(values) - {""})}
         return {name: is_in for name, is_in in found.items() if is_in.sum() >= least}
 
@@ -134,9 +136,7 @@ def group_figures(measured: Measured, key: str, seed: int = 0) -> list[GroupFigu
     return found
 
 
-def difference(
-    one: NDArray[np.float64], other: NDArray[np.float64], seed: int = 0
-) -> tuple[float, float, float]:
+def difference(one: NDArray[np.float64], other: NDArray[np.float64], seed: int = 0) -> tuple[float, float, float]:
     """Mean of one group less mean of another, with its 95 % interval; users are drawn anew within each group."""
     random = np.random.default_rng(seed)
     means = [

@@ -25,7 +25,9 @@ def report(
     ] = None,
     controls: Annotated[
         str | None,
-        typer.Option(help='Controls to compare with, as JSON: \'{"exposure": 0.1}\' or \'{"calibration": 0.5, "calibration_key": "genres"}\'.'),
+        typer.Option(
+            help='Controls to compare with, as JSON: \'{"exposure": 0.1}\' or \'{"calibration": 0.5, "calibration_key": "genres"}\'.'
+        ),
     ] = None,
     k: Annotated[int, typer.Option(min=1, max=100, help="Length of the lists.")] = 10,
     seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,

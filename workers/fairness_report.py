@@ -64,8 +64,14 @@ def compare(
         if key not in ("popularity", "domain")
     }
     figures = [_figures(side, seed) for side in sides]
-    whole = [{"figure": figure} | dict(zip(names, (side[figure] for side in figures), strict=True)) for figure in figures[0]]
-    whole += [{"figure": figure} | dict(zip(names, values, strict=True)) for figure, values in divergences.items() if values[0]]
+    whole = [
+        {"figure": figure} | dict(zip(names, (side[figure] for side in figures), strict=True)) for figure in figures[0]
+    ]
+    whole += [
+        {"figure": figure} | dict(zip(names, values, strict=True))
+        for figure, values in divergences.items()
+        if values[0]
+    ]
     price = relative_change(sides[0].ndcg, sides[1].ndcg, seed) if controls else None
     return Report(
         run_no, controls, price, whole, _user_rows(connection, sides, names, seed),

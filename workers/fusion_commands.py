@@ -9,10 +9,13 @@ import typer
 
 from recsql.cli.output import Json, emit, rows, table
 from recsql.errors import InputError, NotFoundError
+from workers.fusion_compare import compare
 
 app = typer.Typer(
-    no_args_is_help=True, help="List, add and drop fusion policies, and choose the one that a slot's runs are fused by."
+    no_args_is_help=True,
+    help="List, add, drop and compare fusion policies, and choose the one that a slot's runs are fused by.",
 )
+app.command()(compare)
 
 
 class Kind(StrEnum):

@@ -46,6 +46,7 @@ def fit_policy(run: Run, sources: list[tuple[int, str]], policy: str, run_no: in
         policy=policy,
         kind="weighted",
         weights=json.dumps(named),
+        config="{}",
         metrics=json.dumps({"ndcg@10": ndcg}),
         run_no=run_no,
     )

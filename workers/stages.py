@@ -7,16 +7,21 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import cast
 
+import numpy as np
+
 from recsql.queries import QUERIES
 from recsql.settings import get_settings
 from workers.attributions import attribute
 from workers.evaluate import evaluate as evaluate_methods
+from workers.evaluate import interval
 from workers.fairness import evaluate_fairness
 from workers.fusion_weights import fit_policy
 from workers.models.base import TrainingData
 from workers.models.item_weights import ItemWeightsConfig
 from workers.models.registry import MODELS, get_model
 from workers.parallel import execute_all
+from workers.ranker.fusing import fuse_by_ranker
+from workers.ranker.model import Ranker
 from workers.run import Part, Progress, Run
 from workers.scoring import score
 from workers.tables import write_neighbours
@@ -127,14 +132,36 @@ def write_candidates(run: Run, sources: Sequence[str], progress: Progress) -> in
 
 
 def weights(run: Run, progress: Progress) -> int:
-    """Fit the weights of the sources on what users of a validation run went on to; a policy of its own."""
+    """Fit weights of the sources, and a ranker, on what users of a validation run went on to: policies of their own.
+
+    The ranker is taken where what it gains in NDCG@10 on users that it was not fitted on is beyond chance.
+    """
+    # Torch is imported with what needs it.
+    from workers.ranker.learned import learn
+
     sources = run.sources()
     run.policy_no = fit_policy(run, sources, f"weighted-{run.run_no}", run.run_no)
+    _, named, _ = run.connection.execute(QUERIES["policy"], {"policy_no": run.policy_no}).fetchall()[0]
+    learned = learn(run, sources, np.array([named[source] for _, source in sources]), run.config.seed)
+    if learned is None:
+        run.details["ranker"] = "not fitted: too few users to learn from"
+        return len(sources)
+    ndcg, of_ranker = learned.quality("weighted")[0], learned.quality("ranker")[0]
+    gain, lo, hi, _ = interval(of_ranker - ndcg, run.config.seed)
+    is_better = lo is not None and lo > 0
+    if is_better:
+        run.policy_no = learned.write_ranker()
+    told = f"NDCG@10 {gain:+.4f} ({lo:+.4f} to {hi:+.4f}) on users that it was not fitted on"
+    run.details["ranker"] = f"{'taken' if is_better else 'left'}: {told}"
     return len(sources)
 
 
 def fuse(run: Run, progress: Progress) -> int:
     """One list a user out of all sources."""
+    assert run.policy_no is not None
+    kind, weights, config = run.connection.execute(QUERIES["policy"], {"policy_no": run.policy_no}).fetchall()[0]
+    if kind == "ranker":
+        return fuse_by_ranker(run, run.policy_no, Ranker.from_policy(weights, config), progress)
     chunks, written = run.user_chunks(), 0
     for index, (first, last) in enumerate(chunks):
         written += run.one("fuse", policy_no=run.policy_no, first=first, last=last)

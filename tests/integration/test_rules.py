@@ -59,7 +59,9 @@ def test_condition_matches(shop, condition, expected):
 
 def test_condition_values_are_never_part_of_the_path(shop):
     for value in ('" || true || "', "'; drop table recsql.item; --", '$"r"', "\\"):
-        shop.execute("update recsql.item set attributes = attributes || %s where item_id = 'i4'", (json.dumps({"brand": value}),))
+        shop.execute(
+            "update recsql.item set attributes = attributes || %s where item_id = 'i4'", (json.dumps({"brand": value}),)
+        )
         add_rule(shop, uuid.uuid4().hex, "boost", factor=2, condition=where("brand", "=", value), state="draft")
         path, found = shop.execute(
             "select r.item_path::text, (select array_agg(i.item_id) from recsql.item as i "
@@ -109,7 +111,12 @@ def test_condition_of_an_attribute_with_any_name(shop):
         ("RS002", "max_items must be", "cap", {"attribute": "brand", "max_items": 0}),
         ("RS002", "position must be", "pin", {"item": "i3", "position": 0}),
         ("RS002", "takes item and position", "pin", {"item": "nothing", "position": 1}),
-        ("RS002", "must end after", "boost", {"factor": 2, "starts_at": datetime(2026, 2, 1), "ends_at": datetime(2026, 1, 1)}),
+        (
+            "RS002",
+            "must end after",
+            "boost",
+            {"factor": 2, "starts_at": datetime(2026, 2, 1), "ends_at": datetime(2026, 1, 1)},
+        ),
         ("RS002", "no kind of rule", "ban", {}),
     ],
 )
@@ -224,7 +231,9 @@ def test_boost_and_bury_multiply_and_add_up(shop):
 
 
 def test_freshness_halves_by_age(shop):
-    add_rule(shop, "fresh", "freshness", half_life=timedelta(days=5), condition=where("item_id", "in", ["i1", "i6", "i12"]))
+    add_rule(
+        shop, "fresh", "freshness", half_life=timedelta(days=5), condition=where("item_id", "in", ["i1", "i6", "i12"])
+    )
     shop.execute("update recsql.item set published_at = now() + interval '1 day' where item_id = 'i12'")
     found = dict(scored(shop, n=12))
     # Ten days are two half-lives, fifteen three; what is still to come is as new as can be.
@@ -254,7 +263,9 @@ def test_cap_holds_while_exploring(shop):
     add_rule(shop, "brands", "cap", attribute="brand", max_items=1)
     for _ in range(20):
         assert set(shown(shop, explore=1)) == {"i1", "i7"}
-    assert shop.execute("select distinct pool_nos, controls from recsql.request").fetchall() == [([1, 7], {"rules": ["brands"]})]
+    assert shop.execute("select distinct pool_nos, controls from recsql.request").fetchall() == [
+        ([1, 7], {"rules": ["brands"]})
+    ]
     assert shop.execute("select distinct propensity from recsql.impression").fetchall() == [(0.5,)]
 
 
@@ -355,7 +366,9 @@ def test_plain_requests_keep_no_controls(shop):
     assert shop.execute("select controls from recsql.request").fetchall() == [(None,)]
 
 
-@pytest.mark.parametrize("options", [{"diversity": 1.1}, {"diversity": -0.1}, {"novelty": float("nan")}, {"diversity": float("inf")}])
+@pytest.mark.parametrize(
+    "options", [{"diversity": 1.1}, {"diversity": -0.1}, {"novelty": float("nan")}, {"diversity": float("inf")}]
+)
 def test_recommend_refuses_controls_out_of_range(shop, options):
     with pytest.raises(psycopg.Error, match="must be from 0 to 1") as told:
         shown(shop, **options)
@@ -372,7 +385,9 @@ def test_recommend_takes_ten_thousand_exclusions_and_no_more(shop):
 def test_recommend_answers_a_filter_of_ten_thousand_values(shop):
     values = [f"x{n}" for n in range(9_999)]
     assert shown(shop, filter=json.dumps({"genres": values})) == []
-    shop.execute("update recsql.item set attributes = %s where item_id = 'i5'", (json.dumps({"genres": [*values, "y"]}),))
+    shop.execute(
+        "update recsql.item set attributes = %s where item_id = 'i5'", (json.dumps({"genres": [*values, "y"]}),)
+    )
     assert shown(shop, filter=json.dumps({"genres": values})) == ["i5"]
 
 

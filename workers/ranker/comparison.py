@@ -1,0 +1,107 @@
+"""Every way of fusing the sources of a validation run, measured on the same users."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsql.queries import QUERIES
+from workers.evaluate import interval
+from workers.ranker.candidates import Sources
+from workers.ranker.learned import Learned, learn
+from workers.ranker.quality import Asked
+from workers.run import Run
+
+Metrics = tuple[NDArray[np.float64], NDArray[np.float64]]
+"""NDCG@10 and recall@10 of each user, shape ``(n_users,)`` both."""
+
+LEARNED = {"weighted": "weighted", "by_history": "weighted by history", "ranker": "ranker"}
+"""What is learnt, and how it is told."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Quality of each way of fusing for the same users.
+
+    Attributes:
+        run: the validation run.
+        singles: of each source alone, by its name.
+        policies: of each policy, by its name; what is learnt here, on users that it was not fitted on.
+        learned: what is learnt here; None where there are too few users.
+    """
+
+    run: Run
+    singles: dict[str, Metrics]
+    policies: dict[str, Metrics]
+    learned: Learned | None
+
+    @property
+    def best_single(self) -> str:
+        """The source of the highest NDCG@10."""
+        return _best(self.singles)
+
+    @property
+    def proposed(self) -> str:
+        """The policy of the highest NDCG@10."""
+        return _best(self.policies)
+
+    def rows(self, seed: int) -> list[dict[str, Any]]:
+        """One row a method, the best first: figures, and what it gains in NDCG@10 over the best single source, paired.
+
+        Intervals are of 95 %, over resamples of users.
+        """
+        best, found = self.singles[self.best_single][0], []
+        for is_policy, methods in ((False, self.singles), (True, self.policies)):
+            for name, (ndcg, recall) in methods.items():
+                value, lo, hi, n_users = interval(ndcg, seed)
+                gain, gain_lo, gain_hi, _ = interval(ndcg - best, seed)
+                row = {"method": name, "is_policy": is_policy, "ndcg@10": value, "lo": lo, "hi": hi}
+                row |= {"recall@10": float(recall.mean()), "gain": gain, "gain_lo": gain_lo, "gain_hi": gain_hi}
+                found.append(row | {"n_users": n_users})
+        return sorted(found, key=lambda row: -row["ndcg@10"])
+
+    def choose(self) -> int:
+        """Have the next runs fuse by what is proposed, written down where it was learnt here; the policy's number."""
+        writers = {}
+        if self.learned:
+            learned = self.learned
+            writers = {
+                LEARNED["weighted"]: learned.write_weighted,
+                LEARNED["by_history"]: learned.write_by_history,
+                LEARNED["ranker"]: learned.write_ranker,
+            }
+        if self.proposed in writers:
+            policy_no = writers[self.proposed]()
+        else:
+            policy_no = self.run.one("fusion_policy_named", policy=self.proposed)
+        self.run.connection.execute(QUERIES["choose_policy"], {"policy_no": policy_no})
+        return policy_no
+
+
+def compare(run: Run, seed: int = 0) -> Comparison:
+    """Measure every source and policy on a validation run.
+
+    Args:
+        run: with candidates and scores.
+        seed: of the users that are drawn where there are many, of folds and of training.
+    """
+    sources: Sources = run.connection.execute(QUERIES["compared_sources"], run.parameters()).fetchall()
+    everybody, learned = Asked.of(run), learn(run, sources, seed=seed)
+    is_asked = np.isin(everybody.user_nos, (learned.asked if learned else everybody).user_nos)
+
+    def measured(method: str) -> Metrics:
+        rows = run.connection.execute(QUERIES["user_metric"], run.parameters(method=method, k=10)).fetchall()
+        _, ndcg, recall, *_ = np.array(rows, dtype=np.float64)[is_asked].T
+        return ndcg, recall
+
+    # What was fitted on these very users is measured by what is learnt without each fold of them.
+    names = [name for (name,) in run.connection.execute(QUERIES["compared_policies"], run.parameters()).fetchall()]
+    policies = {name: measured(name) for name in names}
+    if learned:
+        policies |= {told: learned.quality(name) for name, told in LEARNED.items()}
+    return Comparison(run, {name: measured(name) for _, name in sources}, policies, learned)
+
+
+def _best(methods: dict[str, Metrics]) -> str:
+    return max(methods, key=lambda name: (methods[name][0].mean(), name))
