@@ -37,7 +37,7 @@ def report(
     from recsql import db
     from workers.fairness_report import compare
 
-    asked = _controls(controls)
+    asked = read_controls(controls) if controls is not None else {}
     with db.connect() as connection:
         run_no = _run(connection, run)
         found = compare(connection, run_no, asked, k, seed)
@@ -73,9 +73,12 @@ def prices(
     emit(found, as_json, None if found else told)
 
 
-def _controls(text: str | None) -> dict[str, Any]:
-    if text is None:
-        return {}
+def read_controls(text: str) -> dict[str, Any]:
+    """What ``--controls`` says.
+
+    Raises:
+        InputError: it is no JSON object with a control.
+    """
     try:
         found = json.loads(text)
     except ValueError as error:

@@ -17,20 +17,27 @@ def report(
         Path | None, typer.Option("--output", "-o", help="The file to write; recsql-report-RUN.html here by default.")
     ] = None,
     users: Annotated[int, typer.Option(min=1, help="Users that ablation and overlap are computed on.")] = 1000,
+    controls: Annotated[
+        str | None,
+        typer.Option(help="Controls before and after which fairness is shown, as JSON: '{\"exposure\": 0.1}'."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the intervals.")] = 0,
     as_json: Json = False,
 ) -> None:
-    """Write one HTML page about a run: quality, what each source finds and is worth, coverage, examples.
+    """Write one HTML page about a run: quality, sources, coverage, fairness, what controls do, examples.
 
     The page needs nothing else: send it, print it, keep it. With --json its figures are printed in place of it.
     """
     from recsql import db
     from workers.commands import stage_bars
+    from workers.fairness_commands import read_controls
     from workers.report.figures import collect
     from workers.report.page import render
 
+    asked = read_controls(controls) if controls else None
     with db.connect() as connection, progress_bars() as progress:
-        found = collect(connection, run_no, users, seed, stage_bars(progress)("report"))
+        bar = stage_bars(progress)("report")
+        found = collect(connection, run_no, bar, n_users=users, controls=asked, seed=seed)
     if as_json:
         emit(found, True)
         return

@@ -26,7 +26,7 @@ def measured(connection):
 
 def test_report_of_the_newest_test_run(measured):
     connection, refresh = measured
-    found = collect(connection, None, 1000, 0, ignore)
+    found = collect(connection, None, ignore)
     assert found["run"]["run_no"] == refresh.test_run_no
     whole = next(row for row in found["ablation"] if row["source"] is None)
     # Fused with all its sources, the ablation's own sum is the list that was evaluated.
@@ -60,7 +60,7 @@ def test_report_of_the_newest_test_run(measured):
 def test_report_escapes_what_titles_hold(measured):
     connection, _ = measured
     connection.execute("update recsql.item set title = '<script>alert(1)</script>'")
-    page = render(collect(connection, None, 10, 0, ignore))
+    page = render(collect(connection, None, ignore, n_users=10))
     assert "<script>" not in page
     assert "&lt;script&gt;" in page
 
@@ -68,11 +68,11 @@ def test_report_escapes_what_titles_hold(measured):
 def test_report_refuses_what_cannot_be_measured(measured):
     connection, refresh = measured
     with pytest.raises(NotFoundError, match="no run 999"):
-        collect(connection, 999, 10, 0, ignore)
+        collect(connection, 999, ignore)
     with pytest.raises(PipelineError, match="nothing is left to measure it on"):
-        collect(connection, refresh.run_no, 10, 0, ignore)
+        collect(connection, refresh.run_no, ignore)
     connection.execute("update recsql.run set state = 'failed' where run_no = %s", (refresh.test_run_no,))
     with pytest.raises(PipelineError, match="is failed"):
-        collect(connection, refresh.test_run_no, 10, 0, ignore)
+        collect(connection, refresh.test_run_no, ignore)
     with pytest.raises(NotFoundError, match="'recsql run' makes one"):
-        collect(connection, None, 10, 0, ignore)
+        collect(connection, None, ignore, n_users=10)

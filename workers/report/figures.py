@@ -8,26 +8,40 @@ from psycopg.rows import dict_row
 
 from recsql.errors import NotFoundError, PipelineError
 from recsql.queries import QUERIES
+from workers.fairness_report import compare
 from workers.report.ablation import ablation
+from workers.report.effects import effect_curves
 from workers.report.exposure import coverage_curve, lorenz_curve
 
 N_EXAMPLES = 3
 CHART_CUTS = (1, 2, 5, 10, 20, 50)
 """Lengths of lists at which coverage is told."""
 
+CONTROLS: dict[str, Any] = {"exposure": 0.1}
+"""What fairness is shown before and after, where nothing else is asked for."""
+
 Connection = psycopg.Connection[Any]
 Progress = Callable[[int, int, str], None]
 
 
-def collect(connection: Connection, run_no: int | None, n_users: int, seed: int, progress: Progress) -> dict[str, Any]:
+def collect(
+    connection: Connection,
+    run_no: int | None,
+    progress: Progress,
+    *,
+    n_users: int = 1000,
+    controls: dict[str, Any] | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
     """All figures of a run.
 
     Args:
         connection: in autocommit mode.
         run_no: an offline run that is complete; the newest one on the test part when None.
-        n_users: users that ablation and overlap are computed on, drawn by a hash of their number.
-        seed: of the resampling of users.
         progress: called after each part.
+        n_users: users that ablation and overlap are computed on, drawn by a hash of their number.
+        controls: what fairness is compared with, as ``recsql.controlled`` has them; ``CONTROLS`` when None.
+        seed: of the resampling of users.
 
     Raises:
         NotFoundError: there is no such run, or none at all.
@@ -42,6 +56,10 @@ def collect(connection: Connection, run_no: int | None, n_users: int, seed: int,
         "overlap": lambda: _rows(connection, "report_overlap", asked),
         "ablation": lambda: ablation(connection, run, n_users, seed),
         "exposure": lambda: _exposure(connection, run["run_no"], shown[:4]),
+        "fairness": lambda: compare(
+            connection, run["run_no"], CONTROLS if controls is None else controls, seed=seed
+        ).document(),
+        "effects": lambda: effect_curves(connection, run["run_no"]),
         "examples": lambda: _examples(connection, run["run_no"]),
     }
     found: dict[str, Any] = {"run": run, "quality": quality}

@@ -58,6 +58,11 @@ def _charts(found: dict[str, Any]) -> dict[str, str]:
             exposure["lorenz"], "items", "places", "method", ("share of items, least shown first", "share of places")
         ),
     }
+    for control in dict.fromkeys(row["control"] for row in found["effects"]):
+        rows = [row for row in found["effects"] if row["control"] == control]
+        made[control] = charts.curves(
+            rows, "strength", "change", "figure", (f"strength of {control}", "relative change")
+        )
     return {name: chart for name, chart in made.items() if chart}
 
 
