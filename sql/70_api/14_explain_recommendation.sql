@@ -21,6 +21,7 @@ declare
     v_known_weights double precision[];
     v_taste item_embedding.embedding%type;
     v_is_cold boolean;
+    v_share double precision;
 begin
     if v_item_no is null then
         raise exception 'there is no item %', p_item_id
@@ -35,6 +36,7 @@ begin
     from known_item(v_run_no, v_user_no) as h;
     v_taste := content_taste(v_known_nos, v_known_weights, v_new_nos, v_new_weights);
     v_is_cold := is_new_domain(p_domain, v_new_nos || v_known_nos);
+    v_share := personal_share(v_run_no, v_user_no, v_new_weights || v_known_weights);
     return query
     with pooled as (
         select k.key as component, k.value::double precision as contribution
@@ -56,14 +58,12 @@ begin
 
     cold as (
         select c.component, c.contribution
-        from cold_part(
-            v_run_no, v_policy_no, v_taste, v_new_weights || v_known_weights, array[v_item_no]
-        ) as c
+        from cold_part(v_run_no, v_policy_no, v_taste, v_share, array[v_item_no]) as c
         where not exists (select from pooled)
         union all
         select h.component, h.contribution
         from history_part(
-            v_run_no, v_policy_no, v_user_no, v_new_nos || v_known_nos, v_new_weights || v_known_weights
+            v_run_no, v_policy_no, v_user_no, v_new_nos || v_known_nos, v_new_weights || v_known_weights, v_share
         ) as h
         where h.item_no = v_item_no and not exists (select from pooled)
     ),
