@@ -5,6 +5,9 @@ event before it is new. What such a user does after it is recorded event by even
 ``recommend()`` is asked after none, one, two, five and ten, with no run in between. What the user did from the eleventh
 event on is relevant, and is the same for all of them; users of less than twenty events are left out. NDCG@10 and
 recall@10, with intervals over users; ``gain``: NDCG@10 over that after no event, which is what is trending.
+
+``--part validation`` cuts at 64 % and ends at 80 %, so that none of its users is new in the other part, and compares
+what ``recsql.personal_share`` could be: ``prior_C``, what a user did counts n / (n + C) after n events.
 """
 
 import logging
@@ -37,9 +40,8 @@ LEAST = 20
 
 CUTS = {"validation": (0.64, 0.8), "test": (0.8, 1.0)}
 """Shares of the events before the cut, and before the end of what users do after it."""
-LATER = """
-create table public.later (user_id text, item_id text, value real, at timestamptz, n bigint)
-"""
+PRIORS = (0, 1, 2, 3, 5, 10, 30)
+LATER = "create table public.later (user_id text, item_id text, value real, at timestamptz, n bigint)"
 SET_ASIDE = """
 with bounds as (
     select percentile_disc(%(cut)s::float8) within group (order by c.at) as cut_at,
@@ -58,15 +60,34 @@ inner join recsql.item as i on i.item_no = g.item_no
 """
 
 
+SHARE = """
+create or replace function recsql.personal_share(p_run_no integer, p_user_no integer, p_had_weights double precision [])
+returns double precision
+language sql
+stable
+begin atomic
+    select case
+        when recsql.is_published_for(p_run_no, p_user_no) then 1
+        else (
+            select coalesce(count(*) / nullif(count(*) + {prior}::double precision, 0), 0)
+            from unnest(p_had_weights) as w (weight) where w.weight > 0
+        )
+    end;
+end
+"""
+
+
 def main() -> None:
     """Measure, and print one JSON object."""
     parser = make_parser(__doc__)
     parser.add_argument("--dataset", choices=DATASETS, default="ml-100k")
+    parser.add_argument("--part", choices=CUTS, default="test")
     parser.add_argument("--users", type=int, default=500, help="new users that are drawn at most")
     options = parser.parse_args()
     logging.basicConfig(format="%(message)s")
     logger.setLevel(logging.INFO)
-    report = Report("cold_users", options.dataset, "global", options.seed)
+    dataset = options.dataset if options.part == "test" else f"{options.dataset}-{options.part}"
+    report = Report("cold_users", dataset, "global", options.seed)
     with fresh_database(db.database_url()) as url, db.connect(url) as connection, progress_bars() as progress:
         ingest.load(connection, open_reader(DATASETS[options.dataset]))
         cut, until = CUTS[options.part]
@@ -78,7 +99,11 @@ def main() -> None:
         users = read_users(connection)
         draw = np.random.default_rng(options.seed)
         chosen = sorted(draw.choice(sorted(users), min(options.users, len(users)), replace=False).tolist())
-        found, milliseconds = measure(connection, {user: users[user] for user in chosen})
+        users = {user: users[user] for user in chosen}
+        if options.part == "validation":
+            report.publish({"n_users": len(users), **compare_priors(connection, users)}, options.save)
+            return
+        found, milliseconds = measure(connection, users)
     results: dict[str, float] = {"n_users": len(chosen), "recommend.p50_ms": statistics.median(milliseconds)}
     nothing, _, _, _ = interval(found[0][:, 0], options.seed)
     for n, values in found.items():
@@ -89,6 +114,22 @@ def main() -> None:
         if nothing:
             results[f"after_{n}.gain"] = results[f"after_{n}.ndcg@{K}"] / nothing
     report.publish(results, options.save)
+
+
+def compare_priors(
+    connection: psycopg.Connection[Any], users: dict[str, list[tuple[str, float, Any]]]
+) -> dict[str, float]:
+    """NDCG by what ``personal_share`` is, and its mean over the numbers of events from one on."""
+    results: dict[str, float] = {}
+    for prior in PRIORS:
+        with connection.transaction(force_rollback=True):
+            connection.execute(SHARE.format(prior=prior).encode())
+            found, _ = measure(connection, users)
+        means = {n: float(values[:, 0].mean()) for n, values in found.items()}
+        results |= {f"prior_{prior}.after_{n}.ndcg@{K}": value for n, value in means.items()}
+        results[f"prior_{prior}.ndcg@{K}"] = statistics.mean(value for n, value in means.items() if n)
+        logger.info("prior %s: %s", prior, means)
+    return results
 
 
 def read_users(connection: psycopg.Connection[Any]) -> dict[str, list[tuple[str, float, Any]]]:

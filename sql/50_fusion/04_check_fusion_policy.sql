@@ -16,6 +16,10 @@ begin
         raise exception '% is the name of a source', new.policy
             using errcode = 'RS002', hint = 'Give the policy another name, so that it is clear which one is meant.';
     end if;
+    if new.policy = 'no release' or exists (select from ranking_policy as r where r.policy = new.policy) then
+        raise exception '% is what requests are logged by otherwise', new.policy
+            using errcode = 'RS002', hint = 'Give the policy a name that no ranking policy has: recsql policy list.';
+    end if;
 
     select r.name into v_name
     from fusion_reference(new.kind, new.config) as r

@@ -7,6 +7,7 @@ as $$
 declare
     v_row variant := case when tg_op = 'DELETE' then old else new end;
     v_experiment experiment;
+    v_unknown text;
 begin
     -- for share: it cannot be started meanwhile. Of an experiment that is deleted nothing is found.
     select e.* into v_experiment from experiment as e where e.experiment_no = v_row.experiment_no for share;
@@ -33,6 +34,15 @@ begin
     if new.slot is not null and not exists (select from release as r where r.slot = new.slot) then
         raise exception 'slot % serves nothing', new.slot
             using errcode = 'RS001', hint = 'Publish a run there first: select recsql.publish(RUN, FUSION_POLICY, SLOT).';
+    end if;
+    perform check_controls(new.controls);
+    select r.name into v_unknown
+    from unnest(new.add_rules || new.drop_rules) as r (name)
+    where not exists (select from rule as o where o.rule = r.name)
+    limit 1;
+    if found then
+        raise exception 'there is no rule %', v_unknown
+            using errcode = 'RS001', hint = '''recsql rules list'' shows them.';
     end if;
     return new;
 end

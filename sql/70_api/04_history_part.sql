@@ -1,6 +1,11 @@
 -- recsql.history_part: one row per item and component; unordered.
 create function recsql.history_part(
-    p_run_no integer, p_policy_no integer, p_user_no integer, p_had_nos integer [], p_had_weights double precision []
+    p_run_no integer,
+    p_policy_no integer,
+    p_user_no integer,
+    p_had_nos integer [],
+    p_had_weights double precision [],
+    p_personal_share double precision
 )
 returns table (item_no integer, component text, contribution double precision)
 language sql
@@ -9,7 +14,7 @@ begin atomic
     with summed as (
         select n.item_no, n.source, sum(n.weight * n.similarity) as score
         from (
-            select substr(f.component, 6) as source, f.weight, unnest(s.neighbour_nos) as item_no,
+            select substr(f.component, 6) collate "C" as source, f.weight, unnest(s.neighbour_nos) as item_no,
                 unnest(s.similarities) as similarity
             from recsql.fresh_weight(p_run_no, p_policy_no, p_user_no, p_had_nos, p_had_weights, null) as f
             inner join recsql.item_similarity as s
@@ -24,7 +29,7 @@ begin atomic
         'cold ' || s.source,
         (p.weights ->> s.source)::double precision * recsql.policy_scale(p.kind)
         * s.score / max(s.score) over (partition by s.source, i.domain)
-        * recsql.personal_share(p_had_weights)
+        * p_personal_share
     from summed as s
     -- Item by item: a join would read the whole catalogue for a few of its rows.
     cross join lateral (select m.domain from recsql.item as m where m.item_no = s.item_no offset 0) as i
@@ -32,7 +37,7 @@ begin atomic
     where p.policy_no = p_policy_no;
 end;
 
-comment on function recsql.history_part(integer, integer, integer, integer [], double precision []) is
+comment on function recsql.history_part(integer, integer, integer, integer [], double precision [], double precision) is
 'What items are worth for their similarity to the newest 20 of what the user had (p_had_nos, the newest first), in components cold '
-'SOURCE: the best of each domain is worth the weight of the source times personal_share, since what leads from one domain into another '
+'SOURCE: the best of each domain is worth the weight of the source times p_personal_share, since what leads from one domain into another '
 'is always weaker than what stays in one.';

@@ -23,7 +23,7 @@ begin atomic
         select f.component, f.source_no, f.item_no, f.weight
         from recsql.fresh_weight(p_run_no, p_policy_no, p_user_no, p_new_nos, p_new_weights, p_context_no) as f
         -- Nothing is published to add to: then fallback weighs what the user did against what is trending.
-        where p_context_no is not null or recsql.is_published_for(p_run_no, p_user_no)
+        where p_context_no is not null or (select recsql.is_published_for(p_run_no, p_user_no))
     ),
 
     near as materialized (

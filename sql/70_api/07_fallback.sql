@@ -24,12 +24,13 @@ as $$
 #variable_conflict use_column
 declare
     v_rows integer;
+    v_share double precision := personal_share(p_run_no, p_user_no, p_had_weights);
     v_near_nos integer[];
     v_near_components text[];
     v_near_contributions double precision[];
     v_item_nos integer[] := array(
         select t.item_no
-        from trend_part(p_run_no, p_policy_no) as t
+        from trend_part(p_run_no, p_policy_no, 1) as t
         inner join eligible_item(
             p_run_no, p_user_no, p_new_nos, p_domain, p_filter, p_exclude, p_rule_path, p_rule_vars
         ) as e
@@ -41,7 +42,7 @@ begin
     if p_had_nos <> '{}' then
         select array_agg(h.item_no), array_agg(h.component), array_agg(h.contribution)
         into v_near_nos, v_near_components, v_near_contributions
-        from history_part(p_run_no, p_policy_no, p_user_no, p_had_nos, p_had_weights) as h;
+        from history_part(p_run_no, p_policy_no, p_user_no, p_had_nos, p_had_weights, v_share) as h;
         -- One by one from the best, as in pool.
         v_item_nos := v_item_nos || array(
             select s.item_no
@@ -88,7 +89,7 @@ begin
         where h.item_no = any(v_item_nos)
         union all
         select p.item_no, p.component, p.contribution
-        from cold_part(p_run_no, p_policy_no, p_taste, p_had_weights, v_item_nos) as p
+        from cold_part(p_run_no, p_policy_no, p_taste, v_share, v_item_nos) as p
     ) as c
     group by c.item_no
     order by sum(c.contribution) desc, c.item_no
@@ -114,5 +115,5 @@ comment on function recsql.fallback(
 ) is
 'The p_n best eligible items where nothing is published for the user: of what is trending, what is used by the same people as what '
 'the user had (p_had_nos, the newest first, here of all domains), and what is nearest to p_taste (content_taste; null where nothing '
-'is known of the user) those of which all together say most (personal_share: the more the user had, the more that counts against the '
-'trend), then items without events, the newest first. p_rule_path, p_rule_vars: see eligible_item.';
+'is known of the user) those of which all together say most (personal_share), then items without events, the newest first. p_rule_path, '
+'p_rule_vars: see eligible_item.';

@@ -19,11 +19,16 @@ begin atomic
         select a.item_no, jsonb_object_agg(a.component, a.contribution) as parts
         from (
             select h.item_no, h.component, h.contribution
-            from recsql.history_part(p_run_no, p_policy_no, p_user_no, p_had_nos, p_had_weights) as h
+            from recsql.history_part(
+                p_run_no, p_policy_no, p_user_no, p_had_nos, p_had_weights,
+                recsql.personal_share(p_run_no, p_user_no, p_had_weights)
+            ) as h
             where h.item_no = any(p_item_nos)
             union all
             select t.item_no, t.component, t.contribution
-            from recsql.cold_part(p_run_no, p_policy_no, p_taste, p_had_weights, p_item_nos) as t
+            from recsql.cold_part(
+                p_run_no, p_policy_no, p_taste, recsql.personal_share(p_run_no, p_user_no, p_had_weights), p_item_nos
+            ) as t
         ) as a
         group by a.item_no
     ) as c on c.item_no = p.item_no;

@@ -17,7 +17,8 @@ begin atomic
     with asked as materialized (
         select
             recsql.content_taste(p_known_nos, p_known_weights, p_new_nos, p_new_weights) as taste,
-            recsql.is_new_domain(p_domain, p_new_nos || p_known_nos) as is_cold
+            recsql.is_new_domain(p_domain, p_new_nos || p_known_nos) as is_cold,
+            recsql.personal_share(p_run_no, p_user_no, p_new_weights || p_known_weights) as share
     ),
 
     pooled as materialized (
@@ -46,14 +47,13 @@ begin atomic
     cold as materialized (
         select c.component, c.contribution
         from asked as a
-        cross join recsql.cold_part(
-            p_run_no, p_policy_no, a.taste, p_new_weights || p_known_weights, array[p_item_no]
-        ) as c
+        cross join recsql.cold_part(p_run_no, p_policy_no, a.taste, a.share, array[p_item_no]) as c
         where not exists (select from pooled)
         union all
         select h.component, h.contribution
-        from recsql.history_part(
-            p_run_no, p_policy_no, p_user_no, p_new_nos || p_known_nos, p_new_weights || p_known_weights
+        from asked as a
+        cross join recsql.history_part(
+            p_run_no, p_policy_no, p_user_no, p_new_nos || p_known_nos, p_new_weights || p_known_weights, a.share
         ) as h
         where h.item_no = p_item_no and not exists (select from pooled)
     )

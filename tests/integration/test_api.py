@@ -150,6 +150,24 @@ def test_recommend_user_with_many_new_items_gets_no_known_one(served):
     assert {row[1] for row in recommend(served, "fresh")} == {"i8", "i9"}
 
 
+def test_what_a_new_user_did_counts_by_how_much_it_is(served):
+    run_no = served.execute("select run_no from recsql.release").fetchone()[0]
+    share = "select recsql.personal_share(%s, (select user_no from recsql.app_user where user_id = %s), %s::float8 [])"
+    # n / (n + 10) for items of positive weight; 1 where something is published.
+    assert served.execute(share, (run_no, "nobody", [])).fetchone() == (0,)
+    assert served.execute(share, (run_no, "nobody", [1.0, 0.5, -1.0])).fetchone() == (pytest.approx(2 / 12),)
+    assert served.execute(share, (run_no, "u0", [1.0])).fetchone() == (1,)
+    served.execute("select recsql_api.record_event('fresh', 'i2', 'like')")
+    explain = "select component, contribution from recsql_api.explain_recommendation('fresh', %s)"
+    parts = dict(served.execute(explain, ("i3",)).fetchall())
+    trend = "select trend / (select max(trend) from recsql.item_popularity) from recsql.item_popularity as p"
+    (of_best,) = served.execute(
+        f"{trend} inner join recsql.item as i using (item_no) where i.item_id = 'i3'"
+    ).fetchone()
+    # i3 follows i2 most often, and sequential weighs 1: it has 1 / 11 of that, and the trend what is left of it.
+    assert parts == pytest.approx({"cold sequential": 1 / 11, "trending": 10 / 11 * of_best}, abs=1e-6)
+
+
 def test_recommend_from_a_slot_without_release_gives_what_is_new(served):
     rows = recommend(served, "u0", slot="nothing here")
     assert {(row[1], row[3]) for row in rows} == {(f"i{item}", "new here") for item in range(6, 10)}
@@ -168,8 +186,8 @@ def test_recommend_by_reciprocal_ranks_adds_on_the_same_scale(served):
         # The first of a source of weight 1 gets 1 / (60 + 1), and a new item adds no more than that for one source.
         assert all(contribution <= 1 / 61 + 1e-9 for _, contribution in rows)
         assert any(component.startswith("live ") for component, _ in rows)
-    # The most trending item, alone, gets the same.
-    assert recommend(served, "nobody", n=1)[0][2] == pytest.approx(1 / 61)
+    # Where there is no history the most trending item has what the five sources of weight 1 would have that read one.
+    assert recommend(served, "nobody", n=1)[0][2] == pytest.approx(5 / 61)
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,56 @@ def test_measure_by_both_protocols(simulated, protocol):
     assert 0 <= row[1] <= row[2] <= 1
 
 
+def policy_of(connection, slot="default"):
+    """The policy that fused what a slot serves."""
+    query = "select policy from recsql.release inner join recsql.fusion_policy using (policy_no) where slot = %s"
+    return connection.execute(query, (slot,)).fetchone()[0]
+
+
+def test_policy_that_an_owner_chose_stays_in_use(simulated):
+    pipeline = Pipeline(simulated, TINY)
+    first = pipeline.refresh()
+    assert policy_of(simulated) == f"weighted-{first.validation_run_no}"
+    numbers = dict(
+        simulated.execute("""
+        insert into recsql.fusion_policy (policy, kind, weights, config) values
+        ('slots', 'mixed', '{}', '{"slots": {"sequential": 2, "trending": 1}}'),
+        ('stages', 'cascade', '{}', '{"first": "slots", "second": "transformer", "keep": 10}')
+        returning policy, policy_no
+    """).fetchall()
+    )
+    run_no, is_new = pipeline.use(numbers["slots"], "default")
+    assert (run_no != first.run_no, is_new, policy_of(simulated)) == (True, True, "slots")
+    # Its models are those of what was served.
+    kept = "select count(*) from recsql.model_version where run_no = %s and reused_no is not null"
+    assert simulated.execute(kept, (run_no,)).fetchone() == (1,)
+    assert pipeline.use(numbers["slots"], "default") == (run_no, False)
+    other, _ = pipeline.use(numbers["stages"], "b")
+    # Whatever is made next is fused by them, in the other slot too.
+    simulated.execute("select recsql_api.record_event('nobody', (select min(item_id) from recsql.item), 'like')")
+    assert Pipeline(simulated, TINY).publish()[0] not in (run_no, other)
+    assert (policy_of(simulated), policy_of(simulated, "b")) == ("slots", "stages")
+    served = dict(simulated.execute("select slot, run_no from recsql.release").fetchall())
+    assert run_no not in served.values()
+    assert served["b"] not in (other, served["default"])
+    # Every slot keeps a run to roll back to.
+    simulated.execute("select * from recsql.prune_runs(2)")
+    assert simulated.execute("select recsql.rollback()").fetchone() == (run_no,)
+    simulated.execute("delete from recsql.fusion_choice")
+    Pipeline(simulated, TINY).publish()
+    assert policy_of(simulated) == f"weighted-{first.validation_run_no}"
+
+
+def test_similar_users_by_the_vectors_of_a_model_are_a_source(simulated):
+    simulated.execute("update recsql.source set is_active = true where source = 'user_transformer'")
+    run_no = Pipeline(simulated, TINY).run("production")
+    proposed = (
+        "select count(*) from recsql.candidate as c inner join recsql.source as s using (source_no) "
+        "where c.run_no = %s and s.source = 'user_transformer'"
+    )
+    assert simulated.execute(proposed, (run_no,)).fetchone()[0] > 10
+
+
 @pytest.mark.parametrize("name", stages.stages_of("validation"))
 def test_run_stopped_in_a_stage_goes_on_there_and_ends_the_same(simulated, monkeypatch, name):
     whole = Pipeline(simulated, TINY).run("validation")
