@@ -3,10 +3,11 @@
 Of what the configured database serves (made where nothing is served), 1,000 recommendations are drawn, one of the ten
 best of every user before a second one of any. ``sum_error`` is the largest difference between the contributions of an
 explanation and the score. Then one event is deleted and the user's list made anew (candidates, user vectors, scores,
-fusion; nothing is trained): ``worse`` is the share whose rank is worse, among the items that the user had not had
-before; ``worse_with_deleted`` counts the deleted item as well, which may be recommended again. ``event`` is the event
-whose contributions sum to most, ``row`` the one of the largest single contribution, ``random`` any other of the
-history, ``recent`` any other of the ten newest. Intervals are 95 % of Clopper and Pearson.
+fusion; nothing is trained), and ``worse`` is the share whose rank is worse: ``as_served`` in the new list as it is, in
+which the deleted item may be recommended again, ``others`` among what the user had not had before either. The event is
+what the explanation names ``first``, the one whose contributions ``sum`` to most, the one of the largest single
+``row``, any other of the ten newest (``recent``), any other of the history (``random``); ``by.COMPONENT`` is of the
+first row as served. Intervals are 95 % of Clopper and Pearson.
 """
 
 import random
@@ -38,8 +39,9 @@ SERVED = """
 """
 EXPLAINED = """
     select e.component, i.item_no, e.contribution
-    from recsql_api.explain_recommendation(%s, %s) as e
+    from recsql_api.explain_recommendation(%s, %s) with ordinality as e
     left join recsql.item as i on i.item_id = e.evidence_item_id
+    order by e.ordinality
 """
 HISTORY = """
     select n.item_no from recsql.interaction as n
@@ -74,7 +76,11 @@ class Sample:
         )
         return component, item_no
 
-    def top_event(self) -> int:
+    def first(self) -> tuple[str, int]:
+        """Component and item of the first row that has an item."""
+        return next((component, item_no) for component, item_no, _ in self.rows if item_no is not None)
+
+    def heaviest(self) -> int:
         """The item that adds most."""
         totals = self.totals()
         return max(totals, key=lambda item_no: (totals[item_no], -item_no))
@@ -99,7 +105,8 @@ def main() -> None:
         }
         chance = random.Random(options.seed)  # noqa: S311 - not for secrets
         ways: dict[str, Callable[[Sample], int]] = {
-            "event": Sample.top_event,
+            "first": lambda sample: sample.first()[1],
+            "sum": Sample.heaviest,
             "row": lambda sample: sample.top_row()[1],
             "random": lambda sample: other(sample, chance, len(sample.history)),
             "recent": lambda sample: other(sample, chance, N_RECENT),
@@ -108,7 +115,7 @@ def main() -> None:
             asked = [sample for sample in explained if len(sample.history) > 1]
             ranks = after(connection, run_no, policy_no, [(sample, event_of(sample)) for sample in asked])
             results |= {f"{way}.{name}": value for name, value in shares(asked, ranks).items()}
-            if way == "row":
+            if way == "first":
                 results |= by_component(asked, ranks)
     report.publish(results, options.save)
 
@@ -163,8 +170,8 @@ def drawn(connection: psycopg.Connection[Any], run_no: int, seed: int) -> list[S
 
 
 def other(sample: Sample, chance: random.Random, n: int) -> int:
-    """One of the newest ``n`` items that is not the one that adds most."""
-    return chance.choice([item_no for item_no in sample.history[: n + 1] if item_no != sample.top_event()][:n])
+    """One of the newest ``n`` items that is not the one that is named first."""
+    return chance.choice([item_no for item_no in sample.history[: n + 1] if item_no != sample.first()[1]][:n])
 
 
 def after(
@@ -186,28 +193,29 @@ def after(
 
 def shares(samples: list[Sample], ranks: list[Ranks]) -> dict[str, float]:
     """Shares of the samples whose rank is worse, the same and better."""
-    change = [_change(sample, rank.others) for sample, rank in zip(samples, ranks, strict=True)]
-    n_worse, n = sum(x > 0 for x in change), len(change)
-    interval = binomtest(n_worse, n).proportion_ci()
-    return {
-        "worse": n_worse / n,
-        "worse.lo": interval.low,
-        "worse.hi": interval.high,
-        "same": sum(x == 0 for x in change) / n,
-        "better": sum(x < 0 for x in change) / n,
-        "worse_with_deleted": sum(_change(s, r.everything) > 0 for s, r in zip(samples, ranks, strict=True)) / n,
-        "same.rank_1": sum(x == 0 and s.rank == 1 for x, s in zip(change, samples, strict=True)) / n,
-        "median_change": sorted(change)[n // 2],
-    }
+    found: dict[str, float] = {}
+    for among in ("as_served", "others"):
+        changes = [_change(sample, getattr(rank, among)) for sample, rank in zip(samples, ranks, strict=True)]
+        n_worse, n = sum(change > 0 for change in changes), len(changes)
+        interval = binomtest(n_worse, n).proportion_ci()
+        found |= {
+            f"{among}.worse": n_worse / n,
+            f"{among}.worse.lo": interval.low,
+            f"{among}.worse.hi": interval.high,
+            f"{among}.same": sum(change == 0 for change in changes) / n,
+            f"{among}.better": sum(change < 0 for change in changes) / n,
+            f"{among}.median_change": sorted(changes)[n // 2],
+        }
+    return found
 
 
 def by_component(samples: list[Sample], ranks: list[Ranks]) -> dict[str, float]:
-    """Shares whose rank is worse, by the component of the largest contribution."""
+    """Shares whose rank is worse, by the component of the first row."""
     parted: dict[str, list[bool]] = {}
     for sample, rank in zip(samples, ranks, strict=True):
-        parted.setdefault(sample.top_row()[0], []).append(_change(sample, rank.others) > 0)
+        parted.setdefault(sample.first()[0], []).append(_change(sample, rank.as_served) > 0)
     return {
-        f"row.{component}.{name}": value
+        f"by.{component}.{name}": value
         for component, worse in sorted(parted.items())
         for name, value in (("n", len(worse)), ("worse", sum(worse) / len(worse)))
     }

@@ -31,8 +31,8 @@ RANKS = """
 
     select
         s.user_no,
-        case when t.item_no is not null then 1 + count(o.item_no) filter (where o.item_no <> s.deleted_no) end,
-        case when t.item_no is not null then 1 + count(o.item_no) end
+        case when t.item_no is not null then 1 + count(o.item_no) end,
+        case when t.item_no is not null then 1 + count(o.item_no) filter (where o.item_no <> s.deleted_no) end
     from unnest(%(user_nos)s::integer [], %(item_nos)s::integer [], %(target_nos)s::integer [])
         as s (user_no, deleted_no, item_no)
     left join fused as t on t.user_no = s.user_no and t.item_no = s.item_no
@@ -56,12 +56,12 @@ class Ranks:
     """Where the recommended item stands then; None where nothing proposes it any more.
 
     Attributes:
+        as_served: among all, the deleted item included, which may be recommended again.
         others: among what was not had before either.
-        everything: among all, the deleted item included, which may be recommended again.
     """
 
+    as_served: int | None
     others: int | None
-    everything: int | None
 
 
 def ranks_without(
@@ -91,7 +91,7 @@ def ranks_without(
         connection.execute("select recsql.prune_run(%s::integer)", (run_no,))
         connection.execute("delete from recsql.model_version where run_no = %s", (run_no,))
         connection.execute("delete from recsql.run where run_no = %s", (run_no,))
-    found = {user_no: Ranks(others, everything) for user_no, others, everything in rows}
+    found = {user_no: Ranks(as_served, others) for user_no, as_served, others in rows}
     return [found[deletion.user_no] for deletion in deletions]
 
 

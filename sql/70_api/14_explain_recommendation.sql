@@ -1,4 +1,4 @@
--- recsql_api.explain_recommendation: strongest evidence first, then what a request tells.
+-- recsql_api.explain_recommendation: first the events without which the item would fall furthest, last what a request tells.
 create function recsql_api.explain_recommendation(
     p_user_id text,
     p_item_id text,
@@ -7,7 +7,9 @@ create function recsql_api.explain_recommendation(
     p_request_id uuid default null,
     p_language text default null
 )
-returns table (component text, evidence_item_id text, evidence_at timestamptz, contribution double precision, explanation text)
+returns table (
+    component text, evidence_item_id text, evidence_at timestamptz, contribution double precision, explanation text, rank_without integer
+)
 language plpgsql
 stable
 security definer
@@ -90,7 +92,7 @@ begin
         union all
         select p.component, o.evidence_no, p.contribution * o.share, 'occlusion'
         from part as p
-        inner join occlusion(v_run_no, v_policy_no, v_user_no, v_item_no) as o on o.component = p.component
+        inner join occlusion(v_run_no, v_policy_no, v_user_no, array[v_item_no]) as o on o.component = p.component
     ),
 
     rest as (
@@ -122,6 +124,14 @@ begin
         from request_note(p_request_id, v_user_no, v_item_no) as n
     ),
 
+    ranked as materialized (
+        select r.evidence_no, r.rank
+        from rank_without(
+            v_run_no, v_policy_no, v_user_no, v_item_no, v_known_nos, v_known_weights, v_new_nos[: 20], v_new_weights[: 20]
+        ) as r
+        where not is_new_domain(p_domain, v_new_nos || v_known_nos)
+    ),
+
     had as (
         select e.item_no, max(e.at) as at from event as e where e.user_no = v_user_no group by e.item_no
     )
@@ -140,7 +150,8 @@ begin
             else replace(
                 phrase(t.component, w.template, y.template, coalesce(i.title, i.item_id)), '{value}', coalesce(t.value, '')
             )
-        end
+        end,
+        d.rank
     from told as t
     cross join lateral wording(
         v_language,
@@ -151,18 +162,28 @@ begin
     -- limit 1 keeps it from becoming a join with the whole catalogue.
     left join lateral (select m.item_id, m.title from item as m where m.item_no = t.evidence_no limit 1) as i on true
     left join had as h on h.item_no = t.evidence_no
-    order by t.is_note, t.contribution desc, t.component, i.item_id;
+    left join ranked as d on d.evidence_no = t.evidence_no
+    order by
+        t.is_note,
+        t.evidence_no is null,
+        d.rank desc nulls last,
+        sum(t.contribution) over (partition by t.evidence_no) desc,
+        t.evidence_no,
+        t.contribution desc,
+        t.component;
 end
 $$;
 
 comment on function recsql_api.explain_recommendation(text, text, text, text, uuid, text) is
-'Why an item is recommended to a user: one row per component and piece of evidence, strongest first, whose contributions sum '
-'to the score that recommend() gives without p_context. p_user_id: any, also one that is not known yet; p_item_id: the '
-'application''s id; p_slot: which release, or, where an experiment runs in it, what the user''s variant says; p_domain: as recommend() was asked for; p_request_id: a logged request of the user, of which '
+'Why an item is recommended to a user: one row per component and piece of evidence, whose contributions sum to the score that '
+'recommend() gives without p_context; first the events without which the item would fall furthest. p_user_id: any, also one that is not '
+'known yet; p_item_id: the application''s id; p_slot: which release, or, where an '
+'experiment runs in it, what the user''s variant says; p_domain: as recommend() was asked for; p_request_id: a logged request of the user, of which '
 'rows of contribution 0 then tell, behind the others, where it showed the item, whether chance put it there and which controls were on; '
 'p_language: of the explanations, else the user''s attribute language, else en. component is a source, live SOURCE for what the user did '
 'since the run, cold SOURCE where nothing is published of the item, rule NAME, ranker, trending or new, and of a request position, '
 'exploration and control NAME; evidence_item_id, evidence_at: the user''s own item and when it was had, null for components that have '
-'none. Parts of similarity and content are divided among all items that they are the sum of. A model of vectors is asked what it would '
-'say without each of the newest items (occlusion), and a row without evidence has the rest. An item that would not be recommended has '
+'none; rank_without: where the item would stand among what is published for the user were each of them to lack what that event adds to it, '
+'null where the item is not published or no event is named. Parts of similarity and content are divided among all items that they are the '
+'sum of. A model of vectors is asked what it would say without each of the newest items (occlusion), and a row without evidence has the rest. An item that would not be recommended has '
 'what its trend and its content would add. Errors: RS001 unknown item, or no such request of this user.';

@@ -1,4 +1,4 @@
-"""What single events add to what models of vectors say: kept by runs, equal to asking the model again, told to users."""
+"""What single events add to what models of vectors say: kept by runs, as if the model were asked again, and told."""
 
 import itertools
 
