@@ -123,9 +123,8 @@ def use(
         )
         emit(withdrawn[0], as_json, f"Slot {slot} is no longer fused by {withdrawn[0]['policy']}. {then}")
         return
-    policy_no = next(iter(rows("fusion_policy_named", policy=name)), {}).get("policy_no")
-    if policy_no is None:
-        _found(name)
+    _found(name)
+    policy_no = rows("fusion_policy_named", policy=name)[0]["policy_no"]
     with pipeline() as made:
         run_no, is_new = made.use(policy_no, slot)
     emit(

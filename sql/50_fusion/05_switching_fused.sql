@@ -46,14 +46,24 @@ begin
             and r.n_items >= b.min_history and (b.max_history is null or r.n_items <= b.max_history)
             and r.attributes @> b.segment
         group by r.user_no, d.domain
+    ),
+
+    -- Each branch that somebody has, once.
+    taken as materialized (
+        select b.place, b.name from branch as b where b.place in (select a.place from assigned as a)
+    ),
+
+    said as materialized (
+        select t.place, f.*
+        from taken as t
+        cross join lateral named_fused(p_run_no, t.name, p_first_user_no, p_last_user_no) as f
     )
 
-    select f.user_no, f.item_no, v_scale * f.score, weighed_parts(f.parts, v_scale * f.score / f.total)
-    from branch as b
-    cross join lateral named_fused(p_run_no, b.name, p_first_user_no, p_last_user_no) as f
-    inner join item as i on i.item_no = f.item_no
-    inner join assigned as a on a.user_no = f.user_no and a.domain = i.domain and a.place = b.place
-    where b.place in (select s.place from assigned as s) and f.score > 0;
+    select s.user_no, s.item_no, v_scale * s.score, weighed_parts(s.parts, v_scale * s.score / s.total)
+    from said as s
+    inner join item as i on i.item_no = s.item_no
+    inner join assigned as a on a.user_no = s.user_no and a.domain = i.domain and a.place = s.place
+    where s.score > 0;
 end
 $$;
 

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import psycopg
 import pytest
+from psycopg.types.json import Jsonb
 
 SEQUENTIAL, CONTENT, TRENDING = 1, 4, 6
 CANDIDATES = {
@@ -54,7 +55,7 @@ def run_no(connection):
         user_no = one(
             connection,
             "insert into recsql.app_user (user_id, attributes) values (%s, %s) returning user_no",
-            user, psycopg.types.json.Jsonb(attributes),
+            user, Jsonb(attributes),
         )  # fmt: skip
         connection.execute(
             "insert into recsql.interaction (run_no, user_no, item_no, step, weight, n_events, at, event_no) "
