@@ -2,9 +2,11 @@
 
 Validation chooses the best single source and, on users that it was not fitted on, the policy that is proposed; test is
 read once. ``ratio``: NDCG@10 of a policy over that of the single source that is best on validation, with the interval
-of 2,000 resamples of users, both resampled together; ``ratio_to_test_best``: over the source that turned out best on test.
+of 2,000 resamples of users, both resampled together; ``ratio_to_test_best``: over the source that turned out best on
+test.
 """
 
+import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,11 +20,10 @@ from recsql.queries import QUERIES
 from workers.evaluate import N_RESAMPLES, interval
 from workers.pipeline import PipelineConfig
 from workers.ranker.candidates import among_best
-from workers.ranker.comparison import LEARNED, Metrics, compare
+from workers.ranker.comparison import BY_HISTORY, RANKER, WEIGHTED, Learned, compare
 from workers.ranker.features import FeatureReader
-from workers.ranker.learned import Learned
 from workers.ranker.model import N_RERANKED
-from workers.ranker.quality import Asked, read_asked
+from workers.ranker.quality import Asked, Metrics, read_asked
 from workers.run import Run
 
 
@@ -39,14 +40,14 @@ def main() -> None:
     with _runs(options) as (validation, test):
         compared = compare(validation, options.seed)
         assert compared.learned is not None
-        names = [name for _, name in compared.learned.sources]
+        names = list(compared.singles)
         everybody = Asked.of(test)
         found = {name: _by_sql(test, name) for name in [*names, "rrf"]}
         found |= _learned(compared.learned, test, everybody)
         results: dict[str, float] = {"n_users": len(everybody.user_nos)}
         chosen = {name: metrics[0].mean() for name, metrics in (compared.singles | compared.policies).items()}
         best, test_best = compared.best_single, max(names, key=lambda name: found[name][0].mean())
-        told = {"rrf": "rrf"} | {name: told for name, told in LEARNED.items()}
+        told = {"rrf": "rrf", "weighted": WEIGHTED, "by_history": BY_HISTORY, "ranker": RANKER}
         for name, (ndcg, recall) in found.items():
             results[f"{name}.validation"] = float(chosen[told.get(name, name)])
             results |= _with_interval(f"{name}.ndcg@10", ndcg, options.seed)
@@ -59,7 +60,7 @@ def main() -> None:
 
 
 @contextmanager
-def _runs(options) -> Iterator[tuple[Run, Run]]:  # noqa: ANN001
+def _runs(options: argparse.Namespace) -> Iterator[tuple[Run, Run]]:
     """The validation and the test run, made where no numbers are given."""
     config = PipelineConfig(options.protocol, seed=options.seed)
     if options.runs:
@@ -81,16 +82,13 @@ def _runs(options) -> Iterator[tuple[Run, Run]]:  # noqa: ANN001
 
 def _learned(learned: Learned, run: Run, asked: Asked) -> dict[str, Metrics]:
     """What was learnt on validation, measured on test."""
-    found, reader = read_asked(run, learned.sources, asked, only_hit=True), FeatureReader(run)
-    sums = found.parts @ learned.weights
+    found, reader = read_asked(run, learned.choices.sources, asked, only_hit=True), FeatureReader(run)
+    sums, lengths = found.parts @ learned.weights, reader.history_lengths(found.user_nos)
     near = found.take(among_best(found, sums, N_RERANKED))
-    limits = np.array([longest for longest, _ in learned.by_history])
-    segment = np.searchsorted(limits, reader.history_lengths(found.user_nos))[found.owner]
-    of_segments = np.stack([weights for _, weights in learned.by_history])
     return {
         "weighted": asked.quality(found, sums),
-        "by_history": asked.quality(found, (found.parts * of_segments[segment]).sum(axis=1)),
-        "ranker": asked.quality(near, learned.ranker.scores(near, reader.of(near))),
+        "by_history": asked.quality(found, learned.by_history.sums(found, lengths)),
+        "ranker": asked.quality(near, learned.ranker.ranker.scores(near, reader.of(near))),
     }
 
 

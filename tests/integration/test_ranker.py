@@ -1,6 +1,6 @@
 """The ranker on a run's own tables: what it reads, what it writes, and when it is taken."""
 
-import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from workers.pipeline import Pipeline, PipelineConfig
 from workers.ranker import learned
 from workers.ranker.candidates import read_candidates
 from workers.ranker.comparison import compare
-from workers.ranker.learned import learn
+from workers.ranker.learned import learn_ranker, read_choices
 from workers.run import Run
 
 CONFIG = PipelineConfig(candidates=30)
@@ -31,10 +31,20 @@ def validated(connection, monkeypatch):
 @pytest.fixture
 def ranked(validated):
     """The run, and the policy of a ranker that was fitted on it."""
-    found = learn(validated, validated.sources())
-    assert found is not None
-    validated.policy_no = found.write_ranker()
+    choices, found = fitted(validated)
+    validated.policy_no = found.write(choices)
     return validated, found
+
+
+def fitted(run):
+    """What there is to learn from, and a ranker that was fitted on it."""
+    choices = read_choices(run, run.sources())
+    assert choices is not None
+    return choices, learn_ranker(choices, choices.weights(choices.folds >= 0))
+
+
+def number_of(run, source):
+    return run.one("source_no", source=source)
 
 
 def recommendations(run):
@@ -66,8 +76,7 @@ def test_candidates_have_the_parts_and_ranks_of_source_part(validated):
 
 
 def test_source_that_is_silent_leaves_the_candidates_of_the_others(validated):
-    numbers = dict((name, number) for number, name in validated.sources())
-    both = [(numbers["cosine"], "cosine"), (-1, "gone")]
+    both = [(number_of(validated, "cosine"), "cosine"), (-1, "gone")]
     alone = read_candidates(validated, both[:1], 0, 2**31 - 1)
     found = read_candidates(validated, both, 0, 2**31 - 1)
     assert np.array_equal(found.item_nos, alone.item_nos)
@@ -77,7 +86,7 @@ def test_source_that_is_silent_leaves_the_candidates_of_the_others(validated):
 
 
 def test_score_that_is_nan_says_nothing(validated):
-    number = dict((name, number) for number, name in validated.sources())["cosine"]
+    number = number_of(validated, "cosine")
     before = read_candidates(validated, [(number, "cosine")], 0, 2**31 - 1)
     validated.connection.execute(
         "update recsql.candidate set scores[1] = 'NaN' where run_no = %s and source_no = %s", (validated.run_no, number)
@@ -90,13 +99,13 @@ def test_score_that_is_nan_says_nothing(validated):
 
 
 def test_fuse_by_ranker_writes_parts_that_sum_to_the_score(ranked):
-    run, found = ranked
+    run, _ = ranked
     stages.fuse(run, lambda done, total, note: None)
     rows = recommendations(run)
     for user, rank, _, score, parts in rows:
         # The column has single precision, which is what may be missing here.
         assert sum(parts.values()) == pytest.approx(score, rel=1e-6, abs=1e-6), (user, rank)
-    for earlier, later in zip(rows, rows[1:], strict=False):
+    for earlier, later in pairwise(rows):
         if earlier[0] == later[0]:
             assert earlier[1] + 1 == later[1]
             assert earlier[3] >= later[3]
@@ -116,7 +125,7 @@ def test_fuse_by_ranker_tells_weighted_parts_as_the_weights_have_them(ranked):
             (run.run_no,),
         )
     }
-    weights = dict(zip([name for _, name in found.sources], found.weights, strict=True))
+    weights = dict(zip(found.ranker.sources, found.ranker.weights, strict=True))
     for user, _, item, _, parts in recommendations(run):
         for source, weight in weights.items():
             assert parts.get(source, 0) == pytest.approx(weight * expected.get((user, item, source), 0), abs=1e-8)
@@ -134,11 +143,9 @@ def test_fuse_by_ranker_again_replaces_what_a_killed_attempt_left(ranked):
 
 def test_fuse_by_ranker_when_a_source_was_switched_off_since(ranked):
     run, _ = ranked
-    number = dict((name, number) for number, name in run.sources())["cosine"]
+    number = number_of(run, "cosine")
     run.connection.execute("update recsql.source set is_active = false where source_no = %s", (number,))
-    run.connection.execute(
-        "delete from recsql.candidate where run_no = %s and source_no = %s", (run.run_no, number)
-    )
+    run.connection.execute("delete from recsql.candidate where run_no = %s and source_no = %s", (run.run_no, number))
     stages.fuse(run, lambda done, total, note: None)
     for *_, score, parts in recommendations(run):
         assert "cosine" not in parts
@@ -150,22 +157,21 @@ def test_fuse_by_ranker_that_is_damaged_says_what_to_do(ranked):
 
     run, _ = ranked
     run.connection.execute(
-        "update recsql.fusion_policy set config = config || '{\"arrays\": \"AAAA\"}' where policy_no = %s",
+        'update recsql.fusion_policy set config = config || \'{"arrays": "AAAA"}\' where policy_no = %s',
         (run.policy_no,),
     )
     with pytest.raises(ModelError, match="fit it again"):
         stages.fuse(run, lambda done, total, note: None)
 
 
-def test_learn_is_the_same_again(validated):
-    first, second = (learn(validated, validated.sources()) for _ in range(2))
-    assert first is not None and second is not None
-    assert json.dumps(first.ranker.to_config()) == json.dumps(second.ranker.to_config())
+def test_learn_ranker_is_the_same_again(validated):
+    first, second = (fitted(validated)[1].ranker.to_config() for _ in range(2))
+    assert first == second
 
 
-def test_learn_nothing_of_too_few_users(validated, monkeypatch):
+def test_read_choices_none_of_too_few_users(validated, monkeypatch):
     monkeypatch.setattr(learned, "FEWEST_TO_FIT_ON", 10_000)
-    assert learn(validated, validated.sources()) is None
+    assert read_choices(validated, validated.sources()) is None
 
 
 def test_compare_measures_as_the_database_does_and_chooses_what_it_proposes(validated):

@@ -71,14 +71,12 @@ def test_attributions_sum_to_what_the_network_adds(gated):
 
 
 def test_attributions_are_the_integral_of_the_gradient():
-    # One unit tanh(2 z), standardised as it is: from z0 = 0 to z = 1 the slopes 2 (1 - tanh²(2 t)) integrate to tanh(2).
+    # One unit tanh(2 z): from z0 = 0 to z = 1 the slopes 2 (1 - tanh²(2 t)) integrate to tanh(2), times the output, 3.
     names = feature_names(["a"])
     column = names.index("popularity")
     hidden = np.zeros((1, len(names)))
     hidden[0, column] = 2.0
-    ranker = Ranker(
-        ["a"], np.ones(1), np.zeros(len(names)), np.ones(len(names)), hidden, np.zeros(1), np.array([3.0])
-    )
+    ranker = Ranker(["a"], np.ones(1), np.zeros(len(names)), np.ones(len(names)), hidden, np.zeros(1), np.array([3.0]))
     features = np.zeros((1, len(names)))
     features[0, 0] = np.log(0.02)
     features[0, column] = 1.0
@@ -88,7 +86,7 @@ def test_attributions_are_the_integral_of_the_gradient():
 
 
 def test_item_that_nothing_speaks_for_is_worth_nothing(gated):
-    found, features, _, _, ranker, _ = gated
+    found, _, _, _, ranker, _ = gated
     nothing = Candidates(
         found.user_nos[:1], np.array([1]), np.array([0]), np.zeros((1, 2)), np.zeros((1, 2)), np.zeros((1, 2))
     )
