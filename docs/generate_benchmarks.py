@@ -37,6 +37,7 @@ def _section(report: dict[str, Any]) -> str:
     is_quality = ranks and report["name"] in ("quality", "cf", "models", "neural_peers", "auc")
     own = {
         "ablation": _changes,
+        "fusion": _fusion,
         "ope": _estimates,
         "ope_intervals": _coverage,
         "simulator-ope": _cells,
@@ -77,6 +78,18 @@ def _changes(results: dict[str, float]) -> str:
             of_new = results.get(f"{label}.new_items.ndcg@10")
             cells.append("" if of_new is None else f"{of_new:.4f}")
         lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _fusion(results: dict[str, float]) -> str:
+    """One row a method, the best on validation first; ratios to the best single source, where it is a policy."""
+    columns = ["validation", "ndcg@10", "recall@10", "ratio", "ratio_to_test_best"]
+    lines = ["| method | " + " | ".join(columns) + " |", "|" + " --- |" * (1 + len(columns))]
+    methods = (key.removesuffix(".validation") for key in results if key.endswith(".validation"))
+    for method in sorted(methods, key=lambda name: (-results[f"{name}.validation"], name)):
+        keys = [f"{method}.{column}" for column in columns]
+        cells = [f"{results[key]:.3f}{_interval(results, key)}" if key in results else "" for key in keys]
+        lines.append(f"| {method} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 

@@ -137,20 +137,20 @@ def weights(run: Run, progress: Progress) -> int:
     The ranker is taken where what it gains in NDCG@10 on users that it was not fitted on is beyond chance.
     """
     # Torch is imported with what needs it.
-    from workers.ranker.learned import learn
+    from workers.ranker.learned import learn_ranker, read_choices
 
     sources = run.sources()
     run.policy_no = fit_policy(run, sources, f"weighted-{run.run_no}", run.run_no)
     _, named, _ = run.connection.execute(QUERIES["policy"], {"policy_no": run.policy_no}).fetchall()[0]
-    learned = learn(run, sources, np.array([named[source] for _, source in sources]), run.config.seed)
-    if learned is None:
+    choices = read_choices(run, sources, run.config.seed)
+    if choices is None:
         run.details["ranker"] = "not fitted: too few users to learn from"
         return len(sources)
-    ndcg, of_ranker = learned.quality("weighted")[0], learned.quality("ranker")[0]
-    gain, lo, hi, _ = interval(of_ranker - ndcg, run.config.seed)
+    learned = learn_ranker(choices, np.array([named[source] for _, source in sources]))
+    gain, lo, hi, _ = interval(learned.ranked[0] - learned.weighted[0], run.config.seed)
     is_better = lo is not None and lo > 0
     if is_better:
-        run.policy_no = learned.write_ranker()
+        run.policy_no = learned.write(choices)
     told = f"NDCG@10 {gain:+.4f} ({lo:+.4f} to {hi:+.4f}) on users that it was not fitted on"
     run.details["ranker"] = f"{'taken' if is_better else 'left'}: {told}"
     return len(sources)

@@ -4,20 +4,33 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from recsql.queries import QUERIES
 from workers.evaluate import interval
-from workers.ranker.candidates import Sources
-from workers.ranker.learned import Learned, learn
-from workers.ranker.quality import Asked
+from workers.ranker.candidates import Floats, Sources
+from workers.ranker.learned import ByHistory, Choices, LearnedRanker, learn_by_history, learn_ranker, read_choices
+from workers.ranker.quality import Asked, Metrics
 from workers.run import Run
 
-Metrics = tuple[NDArray[np.float64], NDArray[np.float64]]
-"""NDCG@10 and recall@10 of each user, shape ``(n_users,)`` both."""
+WEIGHTED, BY_HISTORY, RANKER = "weighted", "weighted by history", "ranker"
+"""How what is learnt is told."""
 
-LEARNED = {"weighted": "weighted", "by_history": "weighted by history", "ranker": "ranker"}
-"""What is learnt, and how it is told."""
+
+@dataclass(frozen=True)
+class Learned:
+    """What is learnt, and what it was learnt from.
+
+    Attributes:
+        choices: that it was learnt from.
+        weights: of the weighted sum, shape ``(n_sources,)``.
+        by_history: weights of segments.
+        ranker: on top of the weights.
+    """
+
+    choices: Choices
+    weights: Floats
+    by_history: ByHistory
+    ranker: LearnedRanker
 
 
 @dataclass(frozen=True)
@@ -63,16 +76,13 @@ class Comparison:
 
     def choose(self) -> int:
         """Have the next runs fuse by what is proposed, written down where it was learnt here; the policy's number."""
-        writers = {}
-        if self.learned:
-            learned = self.learned
-            writers = {
-                LEARNED["weighted"]: learned.write_weighted,
-                LEARNED["by_history"]: learned.write_by_history,
-                LEARNED["ranker"]: learned.write_ranker,
-            }
-        if self.proposed in writers:
-            policy_no = writers[self.proposed]()
+        learned = self.learned
+        if learned and self.proposed == RANKER:
+            policy_no = learned.ranker.write(learned.choices, is_chosen=False)
+        elif learned and self.proposed == BY_HISTORY:
+            policy_no = learned.by_history.write(learned.choices, learned.weights)
+        elif learned and self.proposed == WEIGHTED:
+            policy_no = learned.choices.write(f"weighted-{self.run.run_no}-all", "weighted", learned.weights)
         else:
             policy_no = self.run.one("fusion_policy_named", policy=self.proposed)
         self.run.connection.execute(QUERIES["choose_policy"], {"policy_no": policy_no})
@@ -87,8 +97,9 @@ def compare(run: Run, seed: int = 0) -> Comparison:
         seed: of the users that are drawn where there are many, of folds and of training.
     """
     sources: Sources = run.connection.execute(QUERIES["compared_sources"], run.parameters()).fetchall()
-    everybody, learned = Asked.of(run), learn(run, sources, seed=seed)
-    is_asked = np.isin(everybody.user_nos, (learned.asked if learned else everybody).user_nos)
+    choices = read_choices(run, sources, seed)
+    everybody = Asked.of(run)
+    is_asked = np.isin(everybody.user_nos, (choices.asked if choices else everybody).user_nos)
 
     def measured(method: str) -> Metrics:
         rows = run.connection.execute(QUERIES["user_metric"], run.parameters(method=method, k=10)).fetchall()
@@ -98,8 +109,15 @@ def compare(run: Run, seed: int = 0) -> Comparison:
     # What was fitted on these very users is measured by what is learnt without each fold of them.
     names = [name for (name,) in run.connection.execute(QUERIES["compared_policies"], run.parameters()).fetchall()]
     policies = {name: measured(name) for name in names}
-    if learned:
-        policies |= {told: learned.quality(name) for name, told in LEARNED.items()}
+    learned = None
+    if choices:
+        weights = choices.weights(choices.folds >= 0)
+        learned = Learned(choices, weights, learn_by_history(choices), learn_ranker(choices, weights))
+        policies |= {
+            WEIGHTED: learned.ranker.weighted,
+            BY_HISTORY: learned.by_history.ranked,
+            RANKER: learned.ranker.ranked,
+        }
     return Comparison(run, {name: measured(name) for _, name in sources}, policies, learned)
 
 

@@ -11,7 +11,7 @@ from workers.ranker.candidates import Candidates, Floats, Sources, among_best
 from workers.ranker.features import FeatureReader
 from workers.ranker.fitting import N_FOLDS, fit_ranker, folds_of, weights_of
 from workers.ranker.model import N_RERANKED, Ranker
-from workers.ranker.quality import Asked, read_asked
+from workers.ranker.quality import Asked, Metrics, read_asked
 from workers.run import Run
 
 USERS_TO_FIT_ON = 10_000
@@ -22,62 +22,36 @@ N_SEGMENTS = 3
 
 
 @dataclass(frozen=True)
-class Learned:
-    """What was learnt of fusing some sources.
+class Choices:
+    """Candidates of users of a validation run who went on to have one of them.
 
     Attributes:
         run: the validation run.
         sources: numbers and names, in the order of weights.
-        asked: the users that were fitted on, and others like them of whose candidates none is relevant.
-        near: the candidates that policies are compared on, the best of each user.
-        weights: of the weighted sum, shape ``(n_sources,)``.
-        by_history: the longest history of each segment of users, infinite for the last, and its weights.
-        ranker: on top of the weights.
-        crossed: scores of ``near`` by each policy as it is without the user's fold, shape ``(n_pairs,)`` each.
+        asked: the users, and others like them of whose candidates none is relevant.
+        found: the candidates.
+        is_hit: whether each is relevant, shape ``(n_pairs,)``.
+        folds: the fold of each, which is its user's, shape ``(n_pairs,)``.
+        seed: of the folds and of whatever is fitted.
     """
 
     run: Run
     sources: Sources
     asked: Asked
-    near: Candidates
-    weights: Floats
-    by_history: list[tuple[float, Floats]]
-    ranker: Ranker
-    crossed: dict[str, Floats]
+    found: Candidates
+    is_hit: NDArray[np.bool_]
+    folds: NDArray[np.int64]
+    seed: int
 
-    def quality(self, policy: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """NDCG@10 and recall@10 of each user asked for, by ``weighted``, ``by_history`` or ``ranker``."""
-        return self.asked.quality(self.near, self.crossed[policy])
+    def weights(self, rows: NDArray[np.bool_]) -> Floats:
+        """Weights of the sum fitted on some rows, as a policy keeps them."""
+        return weights_of(self.found, self.is_hit, rows, self.seed).round(6)
 
-    def write_ranker(self) -> int:
-        """Keep the ranker as a policy, which test and production take over from its run; its number."""
-        return self._write(
-            f"ranker-{self.run.run_no}", "ranker", self.weights, self.ranker.to_config(), self.run.run_no
-        )
-
-    def write_weighted(self) -> int:
-        """Keep the weights as a policy to choose; its number."""
-        return self._write(f"weighted-{self.run.run_no}-all", "weighted", self.weights)
-
-    def write_by_history(self) -> int:
-        """Keep the weights of the segments as policies, and one that switches between them to choose; its number."""
-        name, branches = f"weighted-{self.run.run_no}", []
-        for longest, weights in self.by_history:
-            part = f"{name}-{'longer' if np.isinf(longest) else f'to-{int(longest)}'}"
-            self._write(part, "weighted", weights)
-            branches.append({"use": part} | ({} if np.isinf(longest) else {"max_history": int(longest)}))
-        config = {"branches": branches[:-1], "else": branches[-1]["use"]}
-        return self._write(f"{name}-by-history", "switching", self.weights, config)
-
-    def _write(
-        self,
-        policy: str,
-        kind: str,
-        weights: Floats,
-        config: dict[str, Any] | None = None,
-        run_no: int | None = None,
+    def write(
+        self, policy: str, kind: str, weights: Floats, config: dict[str, Any] | None = None, *, is_chosen: bool = False
     ) -> int:
-        named = {name: round(float(x), 6) for (_, name), x in zip(self.sources, weights, strict=True)}
+        """Keep a policy, which test and production take over from the run where it ``is_chosen``; its number."""
+        named = {name: float(weight) for (_, name), weight in zip(self.sources, weights, strict=True)}
         return self.run.one(
             "write_policy",
             policy=policy,
@@ -85,49 +59,109 @@ class Learned:
             weights=json.dumps(named),
             config=json.dumps(config or {}),
             metrics=json.dumps({"fitted_on": self.run.run_no}),
-            run_no=run_no,
+            run_no=self.run.run_no if is_chosen else None,
         )
 
 
-def learn(run: Run, sources: Sources, weights: Floats | None = None, seed: int = 0) -> Learned | None:
-    """Fit all that is learnt; None where there are too few users to learn from.
+def read_choices(run: Run, sources: Sources, seed: int = 0) -> Choices | None:
+    """Read what there is to learn from; None of too few users.
 
     Args:
         run: a validation run that has candidates and scores.
         sources: to fuse.
-        weights: of the weighted sum, rounded as its policy has them; fitted here when None.
-        seed: of the users that are drawn, the folds and the training.
+        seed: of the users that are drawn where there are many, of the folds and of whatever is fitted.
     """
     asked = Asked.of(run, USERS_TO_FIT_ON, seed)
     found = read_asked(run, sources, asked, only_hit=True)
     if len(found.user_nos) < FEWEST_TO_FIT_ON:
         return None
-    is_hit, folds, reader = asked.hits(found), folds_of(found, seed)[found.owner], FeatureReader(run)
-    every = np.ones(len(is_hit), dtype=bool)
-    if weights is None:
-        weights = weights_of(found, is_hit, every, seed).round(6)
-    limits = history_limits(reader.history_lengths(found.user_nos))
-    segments = np.searchsorted(limits, reader.history_lengths(found.user_nos))[found.owner]
+    return Choices(run, sources, asked, found, asked.hits(found), folds_of(found, seed)[found.owner], seed)
 
-    def of_segments(rows: NDArray[np.bool_]) -> list[Floats]:
-        return [weights_of(found, is_hit, rows & (segments == nth), seed) for nth in range(len(limits))]
 
+@dataclass(frozen=True)
+class LearnedRanker:
+    """A ranker on top of weights.
+
+    Attributes:
+        ranker: fitted on all users.
+        weighted: quality of the sum by weights of each user that were fitted without the user's fold.
+        ranked: the same of the ranker.
+    """
+
+    ranker: Ranker
+    weighted: Metrics
+    ranked: Metrics
+
+    def write(self, choices: Choices, *, is_chosen: bool = True) -> int:
+        """Keep it as a policy; its number."""
+        name = f"ranker-{choices.run.run_no}"
+        return choices.write(name, "ranker", self.ranker.weights, self.ranker.to_config(), is_chosen=is_chosen)
+
+
+def learn_ranker(choices: Choices, weights: Floats) -> LearnedRanker:
+    """Fit a ranker on top of weights that were fitted on all users."""
+    found, asked = choices.found, choices.asked
     is_near = among_best(found, found.parts @ weights, N_RERANKED)
-    near, of_all, by_fold = found.take(is_near), of_segments(every), [weights]
-    weighted, by_history = np.zeros((2, len(near.item_nos)))
-    for fold in range(N_FOLDS):
-        held = folds[is_near] == fold
-        by_fold.append(weights_of(found, is_hit, folds != fold, seed))
-        weighted[held] = near.parts[held] @ by_fold[-1]
-        own = np.stack(of_segments(folds != fold))
-        by_history[held] = (near.parts[held] * own[segments[is_near][held]]).sum(axis=1)
-    names = [name for _, name in sources]
-    ranker, ranked = fit_ranker(names, near, reader.of(near), is_hit[is_near], by_fold, seed)
-    crossed = {"weighted": weighted, "by_history": by_history, "ranker": ranked}
-    return Learned(run, sources, asked, near, weights, list(zip(limits.tolist(), of_all, strict=True)), ranker, crossed)
+    near, folds = found.take(is_near), choices.folds[is_near]
+    by_fold = [choices.weights(choices.folds != fold) for fold in range(N_FOLDS)]
+    weighted = (near.parts * np.stack(by_fold)[folds]).sum(axis=1)
+    names = [name for _, name in choices.sources]
+    features = FeatureReader(choices.run).of(near)
+    ranker, ranked = fit_ranker(names, near, features, choices.is_hit[is_near], [weights, *by_fold], choices.seed)
+    return LearnedRanker(ranker, asked.quality(near, weighted), asked.quality(near, ranked))
 
 
-def history_limits(lengths: NDArray[np.int64]) -> NDArray[np.float64]:
+@dataclass(frozen=True)
+class ByHistory:
+    """Weights that depend on how much a user has had.
+
+    Attributes:
+        limits: the longest history of each segment, infinite for the last, ascending, shape ``(n_segments,)``.
+        weights: of each segment, shape ``(n_segments, n_sources)``.
+        ranked: quality of the sum by weights that were fitted without the user's fold.
+    """
+
+    limits: Floats
+    weights: Floats
+    ranked: Metrics
+
+    def sums(self, found: Candidates, lengths: NDArray[np.int64]) -> Floats:
+        """Weighted sums of candidates, ``lengths`` being those of the users' histories, shape ``(n_pairs,)``."""
+        segments = np.searchsorted(self.limits, lengths)[found.owner]
+        return (found.parts * self.weights[segments]).sum(axis=1)
+
+    def write(self, choices: Choices, weights: Floats) -> int:
+        """Keep a policy for each segment, and one that switches between them; its number.
+
+        Args:
+            choices: that it was fitted on.
+            weights: of all users, by which what is added live counts.
+        """
+        name, names = f"weighted-{choices.run.run_no}", []
+        for limit, own in zip(self.limits, self.weights, strict=True):
+            names.append(f"{name}-longer" if np.isinf(limit) else f"{name}-to-{int(limit)}")
+            choices.write(names[-1], "weighted", own)
+        branches = [
+            {"use": use, "max_history": int(limit)} for use, limit in zip(names[:-1], self.limits[:-1], strict=True)
+        ]
+        return choices.write(f"{name}-by-history", "switching", weights, {"branches": branches, "else": names[-1]})
+
+
+def learn_by_history(choices: Choices) -> ByHistory:
+    """Fit weights for each of some segments of users, by how much they have had."""
+    found, lengths = choices.found, FeatureReader(choices.run).history_lengths(choices.found.user_nos)
+    limits = history_limits(lengths)
+    segments = np.searchsorted(limits, lengths)[found.owner]
+
+    def fitted(rows: NDArray[np.bool_]) -> Floats:
+        return np.stack([choices.weights(rows & (segments == nth)) for nth in range(len(limits))])
+
+    by_fold = np.stack([fitted(choices.folds != fold) for fold in range(N_FOLDS)])
+    crossed = (found.parts * by_fold[choices.folds, segments]).sum(axis=1)
+    return ByHistory(limits, fitted(choices.folds >= 0), choices.asked.quality(found, crossed))
+
+
+def history_limits(lengths: NDArray[np.int64]) -> Floats:
     """The longest history of each of some segments with about as many users each, infinite for the last."""
     inner = np.unique(np.quantile(lengths, np.arange(1, N_SEGMENTS) / N_SEGMENTS, method="lower"))
     return np.append(inner[inner < lengths.max()], np.inf)

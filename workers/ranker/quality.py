@@ -10,6 +10,9 @@ from workers.run import Run
 
 USERS_AT_ONCE = 250
 
+Metrics = tuple[NDArray[np.float64], NDArray[np.float64]]
+"""NDCG@10 and recall@10 of each user, shape ``(n_users,)`` both."""
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -37,9 +40,7 @@ class Asked:
         """Whether a candidate is relevant, shape ``(n_pairs,)``."""
         return np.isin(found.user_nos[found.owner] << 32 | found.item_nos, self.pairs)
 
-    def quality(
-        self, found: Candidates, scores: Floats, k: int = 10
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def quality(self, found: Candidates, scores: Floats, k: int = 10) -> Metrics:
         """NDCG@k and recall@k of each user, shape ``(n_users,)`` both, as ``recsql.user_metric`` has them.
 
         Of equal scores the irrelevant ones come first. A user without candidates has 0.

@@ -1,0 +1,193 @@
+"""The ranker on a run's own tables: what it reads, what it writes, and when it is taken."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from recsql import ingest
+from recsql.readers.simulated import SimulatedReader
+from workers import stages
+from workers.pipeline import Pipeline, PipelineConfig
+from workers.ranker import learned
+from workers.ranker.candidates import read_candidates
+from workers.ranker.comparison import compare
+from workers.ranker.learned import learn_ranker, read_choices
+from workers.run import Run
+
+CONFIG = PipelineConfig(candidates=30)
+SOURCES = ["sequential", "cosine", "als", "trending"]
+
+
+@pytest.fixture
+def validated(connection, monkeypatch):
+    """A validation run without what takes long, of few users."""
+    monkeypatch.setattr(learned, "FEWEST_TO_FIT_ON", 10)
+    ingest.load(connection, SimulatedReader(n_users=120, n_items=40, with_media=False))
+    connection.execute("update recsql.source set is_active = source = any(%s)", (SOURCES,))
+    return Run(connection, Pipeline(connection, CONFIG).run("validation", until="weights"), "validation", CONFIG)
+
+
+@pytest.fixture
+def ranked(validated):
+    """The run, and the policy of a ranker that was fitted on it."""
+    choices, found = fitted(validated)
+    validated.policy_no = found.write(choices)
+    return validated, found
+
+
+def fitted(run):
+    """What there is to learn from, and a ranker that was fitted on it."""
+    choices = read_choices(run, run.sources())
+    assert choices is not None
+    return choices, learn_ranker(choices, choices.weights(choices.folds >= 0))
+
+
+def number_of(run, source):
+    return run.one("source_no", source=source)
+
+
+def recommendations(run):
+    rows = run.connection.execute(
+        "select user_no, rank, item_no, score, parts from recsql.recommendation where run_no = %s order by 1, 2",
+        (run.run_no,),
+    ).fetchall()
+    assert rows
+    return rows
+
+
+def test_candidates_have_the_parts_and_ranks_of_source_part(validated):
+    sources = validated.sources()
+    found = read_candidates(validated, sources, 0, 2**31 - 1)
+    expected = {
+        (user, item, source): (part, rank)
+        for user, source, item, part, rank in validated.connection.execute(
+            "select user_no, source_no, item_no, part, rank from recsql.source_part(%s, 0, 2147483647)",
+            (validated.run_no,),
+        )
+    }
+    rows, columns = np.nonzero(found.ranks)
+    assert len(rows) == len(expected)
+    users = found.user_nos[found.owner]
+    for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
+        part, rank = expected[users[row], found.item_nos[row], sources[column][0]]
+        assert found.parts[row, column] == pytest.approx(part, abs=1e-12)
+        assert found.ranks[row, column] == rank
+
+
+def test_source_that_is_silent_leaves_the_candidates_of_the_others(validated):
+    both = [(number_of(validated, "cosine"), "cosine"), (-1, "gone")]
+    alone = read_candidates(validated, both[:1], 0, 2**31 - 1)
+    found = read_candidates(validated, both, 0, 2**31 - 1)
+    assert np.array_equal(found.item_nos, alone.item_nos)
+    assert np.array_equal(found.parts[:, 0], alone.parts[:, 0])
+    assert not found.parts[:, 1].any()
+    assert not found.ranks[:, 1].any()
+
+
+def test_score_that_is_nan_says_nothing(validated):
+    number = number_of(validated, "cosine")
+    before = read_candidates(validated, [(number, "cosine")], 0, 2**31 - 1)
+    validated.connection.execute(
+        "update recsql.candidate set scores[1] = 'NaN' where run_no = %s and source_no = %s", (validated.run_no, number)
+    )
+    after = read_candidates(validated, [(number, "cosine")], 0, 2**31 - 1)
+    # One of each list is gone, and of those that stay the best is the whole part.
+    assert len(after.item_nos) == len(before.item_nos) - len(before.user_nos)
+    assert np.isfinite(after.parts).all()
+    assert np.maximum.reduceat(after.parts[:, 0], after.starts) == pytest.approx(1)
+
+
+def test_fuse_by_ranker_writes_parts_that_sum_to_the_score(ranked):
+    run, _ = ranked
+    stages.fuse(run, lambda done, total, note: None)
+    rows = recommendations(run)
+    for user, rank, _, score, parts in rows:
+        # The column has single precision, which is what may be missing here.
+        assert sum(parts.values()) == pytest.approx(score, rel=1e-6, abs=1e-6), (user, rank)
+    for earlier, later in pairwise(rows):
+        if earlier[0] == later[0]:
+            assert earlier[1] + 1 == later[1]
+            assert earlier[3] >= later[3]
+    assert run.one("latest_policy") == run.policy_no
+    noted = run.connection.execute("select policy_no from recsql.run where run_no = %s", (run.run_no,)).fetchone()
+    assert noted == (run.policy_no,)
+
+
+def test_fuse_by_ranker_tells_weighted_parts_as_the_weights_have_them(ranked):
+    run, found = ranked
+    stages.fuse(run, lambda done, total, note: None)
+    expected = {
+        (user, item, source): part
+        for user, item, source, part in run.connection.execute(
+            "select p.user_no, p.item_no, s.source, p.part from recsql.source_part(%s, 0, 2147483647) as p "
+            "inner join recsql.source as s on s.source_no = p.source_no",
+            (run.run_no,),
+        )
+    }
+    weights = dict(zip(found.ranker.sources, found.ranker.weights, strict=True))
+    for user, _, item, _, parts in recommendations(run):
+        for source, weight in weights.items():
+            assert parts.get(source, 0) == pytest.approx(weight * expected.get((user, item, source), 0), abs=1e-8)
+
+
+def test_fuse_by_ranker_again_replaces_what_a_killed_attempt_left(ranked):
+    run, _ = ranked
+    stages.fuse(run, lambda done, total, note: None)
+    expected = recommendations(run)
+    run.connection.execute("delete from recsql.recommendation where run_no = %s and user_no %% 3 = 0", (run.run_no,))
+    run.connection.execute("update recsql.recommendation set score = -1, parts = '{}' where run_no = %s", (run.run_no,))
+    stages.fuse(run, lambda done, total, note: None)
+    assert recommendations(run) == expected
+
+
+def test_fuse_by_ranker_when_a_source_was_switched_off_since(ranked):
+    run, _ = ranked
+    number = number_of(run, "cosine")
+    run.connection.execute("update recsql.source set is_active = false where source_no = %s", (number,))
+    run.connection.execute("delete from recsql.candidate where run_no = %s and source_no = %s", (run.run_no, number))
+    stages.fuse(run, lambda done, total, note: None)
+    for *_, score, parts in recommendations(run):
+        assert "cosine" not in parts
+        assert np.isfinite(score)
+
+
+def test_fuse_by_ranker_that_is_damaged_says_what_to_do(ranked):
+    from recsql.errors import ModelError
+
+    run, _ = ranked
+    run.connection.execute(
+        'update recsql.fusion_policy set config = config || \'{"arrays": "AAAA"}\' where policy_no = %s',
+        (run.policy_no,),
+    )
+    with pytest.raises(ModelError, match="fit it again"):
+        stages.fuse(run, lambda done, total, note: None)
+
+
+def test_learn_ranker_is_the_same_again(validated):
+    first, second = (fitted(validated)[1].ranker.to_config() for _ in range(2))
+    assert first == second
+
+
+def test_read_choices_none_of_too_few_users(validated, monkeypatch):
+    monkeypatch.setattr(learned, "FEWEST_TO_FIT_ON", 10_000)
+    assert read_choices(validated, validated.sources()) is None
+
+
+def test_compare_measures_as_the_database_does_and_chooses_what_it_proposes(validated):
+    found = compare(validated)
+    assert set(found.singles) == set(SOURCES)
+    assert {"rrf", "weighted", "weighted by history", "ranker"} == set(found.policies)
+    for name in SOURCES:
+        ndcg = validated.connection.execute(
+            "select avg(ndcg) from recsql.user_metric(%s, %s)", (validated.run_no, name)
+        ).fetchone()[0]
+        assert found.singles[name][0].mean() == pytest.approx(ndcg)
+    rows = found.rows(0)
+    proposed = next(row for row in rows if row["is_policy"])
+    assert proposed["method"] == found.proposed
+    single = next(row for row in rows if not row["is_policy"])
+    assert (single["method"], single["gain"]) == (found.best_single, 0)
+    policy_no = found.choose()
+    chosen = validated.connection.execute("select policy_no from recsql.fusion_choice where slot = 'default'")
+    assert chosen.fetchone() == (policy_no,)
