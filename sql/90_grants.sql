@@ -29,7 +29,9 @@ begin
             recsql_api.explain_recommendation, recsql_api.policy_estimate
         to recsql_reader, recsql_writer;
         -- Views call them, with the rights of whoever asks.
-        grant execute on function recsql.faded, recsql.user_segment, recsql.session_step to recsql_reader, recsql_writer;
+        grant execute on function
+            recsql.faded, recsql.user_segment, recsql.session_step, recsql.is_match, recsql.item_document
+        to recsql_reader, recsql_writer;
         grant execute on function
             recsql_api.record_event, recsql_api.record_impressions, recsql_api.upsert_item
         to recsql_writer;

@@ -60,7 +60,9 @@ def add_rule(connection: psycopg.Connection[Any], rule: str, kind: str, **settin
         name: json.dumps(value) if isinstance(value, dict) else value for name, value in settings.items()
     }
     names = ", ".join([*columns, "item_no"])
-    values = ", ".join([*(f"%({name})s" for name in columns), "(select item_no from recsql.item where item_id = %(item)s)"])
+    values = ", ".join(
+        [*(f"%({name})s" for name in columns), "(select item_no from recsql.item where item_id = %(item)s)"]
+    )
     connection.execute(f"insert into recsql.rule ({names}) values ({values})", columns | {"item": item})
 
 
@@ -69,7 +71,9 @@ def shown(connection: psycopg.Connection[Any], user: str = "de1", n: int = 4, **
     return [item for item, _ in scored(connection, user, n, **options)]
 
 
-def scored(connection: psycopg.Connection[Any], user: str = "de1", n: int = 4, **options: Any) -> list[tuple[str, float]]:
+def scored(
+    connection: psycopg.Connection[Any], user: str = "de1", n: int = 4, **options: Any
+) -> list[tuple[str, float]]:
     """The same with scores."""
     names = "".join(f", p_{name} => %({name})s" for name in options)
     query = f"select item_id, score from recsql_api.recommend(%(user)s, %(n)s{names}) order by rank"

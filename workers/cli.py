@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from recsql import __version__
-from recsql.cli import data, database, results
+from recsql.cli import data, database, results, rules
 from recsql.cli.output import console
 from recsql.errors import RecsqlError
 from workers import bandit_commands, commands, model_commands, policy_commands, source_commands, space_commands
@@ -25,6 +25,8 @@ app.add_typer(policy_commands.app, name="policy")
 app.add_typer(source_commands.app, name="source")
 app.add_typer(space_commands.app, name="space")
 app.add_typer(bandit_commands.app, name="bandit")
+app.add_typer(rules.app, name="rules")
+app.add_typer(rules.control_app, name="control")
 for panel, members in {
     "Data": (data.load, data.inbox, data.activity, data.rejected, data.redrive),
     "Pipeline": (

@@ -7,15 +7,31 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
+from recsql.db import connect
 from ruled_shop import ITEMS, add_rule, open_shop, scored, shown, where
 
 COMEDY = where("genres", "contains", "comedy")
 
 
+@pytest.fixture(scope="module")
+def shop_template(server, template):
+    with server.clone(template) as name:
+        with connect(server.url(name)) as connection:
+            open_shop(connection)
+        yield name
+
+
 @pytest.fixture
-def shop(connection):
-    open_shop(connection)
-    return connection
+def shop(server, shop_template):
+    with server.clone(shop_template) as name, connect(server.url(name)) as connection:
+        yield connection
+
+
+@pytest.fixture(scope="module")
+def unruled(server, shop_template):
+    """A connection for what writes nothing."""
+    with server.clone(shop_template) as name, connect(server.url(name)) as connection:
+        yield connection
 
 
 def refused(shop, *arguments, **settings):
@@ -48,8 +64,8 @@ def refused(shop, *arguments, **settings):
         ({"any": [where("year", "=", 1991), where("year", "=", 1992)]}, {1, 2}),
     ],
 )
-def test_condition_matches(shop, condition, expected):
-    rows = shop.execute(
+def test_condition_matches(unruled, condition, expected):
+    rows = unruled.execute(
         "select i.item_no from recsql.compiled_condition(%s, 'item', 'r') as c "
         "inner join recsql.item as i on recsql.is_match(i, c.path::jsonpath, c.vars)",
         (json.dumps(condition),),
@@ -59,7 +75,9 @@ def test_condition_matches(shop, condition, expected):
 
 def test_condition_values_are_never_part_of_the_path(shop):
     for value in ('" || true || "', "'; drop table recsql.item; --", '$"r"', "\\"):
-        shop.execute("update recsql.item set attributes = attributes || %s where item_id = 'i4'", (json.dumps({"brand": value}),))
+        shop.execute(
+            "update recsql.item set attributes = attributes || %s where item_id = 'i4'", (json.dumps({"brand": value}),)
+        )
         add_rule(shop, uuid.uuid4().hex, "boost", factor=2, condition=where("brand", "=", value), state="draft")
         path, found = shop.execute(
             "select r.item_path::text, (select array_agg(i.item_id) from recsql.item as i "
@@ -109,20 +127,25 @@ def test_condition_of_an_attribute_with_any_name(shop):
         ("RS002", "max_items must be", "cap", {"attribute": "brand", "max_items": 0}),
         ("RS002", "position must be", "pin", {"item": "i3", "position": 0}),
         ("RS002", "takes item and position", "pin", {"item": "nothing", "position": 1}),
-        ("RS002", "must end after", "boost", {"factor": 2, "starts_at": datetime(2026, 2, 1), "ends_at": datetime(2026, 1, 1)}),
+        (
+            "RS002",
+            "must end after",
+            "boost",
+            {"factor": 2, "starts_at": datetime(2026, 2, 1), "ends_at": datetime(2026, 1, 1)},
+        ),
         ("RS002", "no kind of rule", "ban", {}),
     ],
 )
-def test_rule_is_refused(shop, state, part, kind, settings):
-    told = refused(shop, "r", kind, **settings)
+def test_rule_is_refused(unruled, state, part, kind, settings):
+    told = refused(unruled, "r", kind, **settings)
     assert told[0] == state
     assert part in told[1]
-    assert shop.execute("select count(*) from recsql.rule").fetchone() == (0,)
+    assert unruled.execute("select count(*) from recsql.rule").fetchone() == (0,)
 
 
-def test_rule_name_is_a_word(shop):
+def test_rule_name_is_a_word(unruled):
     for name in ("", "A", "two words", "-", "x" * 101):
-        assert refused(shop, name, "boost", factor=2)[0] == "RS002"
+        assert refused(unruled, name, "boost", factor=2)[0] == "RS002"
 
 
 def test_filter_that_leaves_nothing_may_be_a_draft(shop):
@@ -224,7 +247,9 @@ def test_boost_and_bury_multiply_and_add_up(shop):
 
 
 def test_freshness_halves_by_age(shop):
-    add_rule(shop, "fresh", "freshness", half_life=timedelta(days=5), condition=where("item_id", "in", ["i1", "i6", "i12"]))
+    add_rule(
+        shop, "fresh", "freshness", half_life=timedelta(days=5), condition=where("item_id", "in", ["i1", "i6", "i12"])
+    )
     shop.execute("update recsql.item set published_at = now() + interval '1 day' where item_id = 'i12'")
     found = dict(scored(shop, n=12))
     # Ten days are two half-lives, fifteen three; what is still to come is as new as can be.
@@ -254,7 +279,9 @@ def test_cap_holds_while_exploring(shop):
     add_rule(shop, "brands", "cap", attribute="brand", max_items=1)
     for _ in range(20):
         assert set(shown(shop, explore=1)) == {"i1", "i7"}
-    assert shop.execute("select distinct pool_nos, controls from recsql.request").fetchall() == [([1, 7], {"rules": ["brands"]})]
+    assert shop.execute("select distinct pool_nos, controls from recsql.request").fetchall() == [
+        ([1, 7], {"rules": ["brands"]})
+    ]
     assert shop.execute("select distinct propensity from recsql.impression").fetchall() == [(0.5,)]
 
 
@@ -355,10 +382,12 @@ def test_plain_requests_keep_no_controls(shop):
     assert shop.execute("select controls from recsql.request").fetchall() == [(None,)]
 
 
-@pytest.mark.parametrize("options", [{"diversity": 1.1}, {"diversity": -0.1}, {"novelty": float("nan")}, {"diversity": float("inf")}])
-def test_recommend_refuses_controls_out_of_range(shop, options):
+@pytest.mark.parametrize(
+    "options", [{"diversity": 1.1}, {"diversity": -0.1}, {"novelty": float("nan")}, {"diversity": float("inf")}]
+)
+def test_recommend_refuses_controls_out_of_range(unruled, options):
     with pytest.raises(psycopg.Error, match="must be from 0 to 1") as told:
-        shown(shop, **options)
+        shown(unruled, **options)
     assert told.value.sqlstate == "RS002"
 
 
@@ -372,7 +401,9 @@ def test_recommend_takes_ten_thousand_exclusions_and_no_more(shop):
 def test_recommend_answers_a_filter_of_ten_thousand_values(shop):
     values = [f"x{n}" for n in range(9_999)]
     assert shown(shop, filter=json.dumps({"genres": values})) == []
-    shop.execute("update recsql.item set attributes = %s where item_id = 'i5'", (json.dumps({"genres": [*values, "y"]}),))
+    shop.execute(
+        "update recsql.item set attributes = %s where item_id = 'i5'", (json.dumps({"genres": [*values, "y"]}),)
+    )
     assert shown(shop, filter=json.dumps({"genres": values})) == ["i5"]
 
 
