@@ -4,7 +4,8 @@ Measures the configured database as it stands, which must have a published run o
 (prepared protocol) sends each kind of request in turn, in several rounds, and every time comes from its log of
 transactions. ``bare`` reads the published rows of a user from the tables, without any of what recommend() does on top;
 ``throughput_ratio`` is the requests per second of recommend() for published users over those of it.
-``explored_p99_ratio`` is its 99th percentile with a tenth of the places explored, and so logged, over that without.
+``explored_p99_ratio`` is its 99th percentile with a tenth of the places explored, and so logged, over that without;
+``controlled_p99_ratio`` with rules, diversity and novelty on.
 ``recall@10`` compares similar_items() by content with the same query made exact. Users, events and requests made for
 it are deleted afterwards.
 """
@@ -60,6 +61,11 @@ REQUESTS = {
         "select * from recsql_api.recommend("
         """public.serving_id('user', :n), 10, p_filter => '{"genres": ["Comedy"]}')""",
     ),
+    "recommend.controlled": (
+        "user",
+        "select * from recsql_api.recommend("
+        "public.serving_id('user', :n), 10, p_slot => 'serving', p_diversity => 0.3, p_novelty => 0.1)",
+    ),
     "similar_items": ("item", "select * from recsql_api.similar_items(public.serving_id('item', :n), 10)"),
     "similar_items.content": (
         "item",
@@ -67,7 +73,7 @@ REQUESTS = {
     ),
 }
 """For each kind of request, the kind of id that it draws, and its statement. fresh: published, with events since; new:
-with events, but not published; unknown: nothing."""
+with events, but not published; unknown: nothing. controlled: in a slot with a rule of every kind, filter to pin."""
 
 CLEANUP = """
     drop function if exists public.serving_id;
@@ -81,6 +87,8 @@ CLEANUP = """
     $$;
     drop table if exists public.serving_start;
     drop table if exists public.serving_id;
+    delete from recsql.rule where slot = 'serving';
+    delete from recsql.release where slot = 'serving';
     delete from recsql.event where load_no = -1;
     delete from recsql.app_user where starts_with(user_id, 'serving-new-');
 """
@@ -124,6 +132,21 @@ PREPARATION = """
     inner join recsql.event_kind as k on k.kind = 'like'
     where s.kind in ('fresh', 'new')
     on conflict do nothing;
+    insert into recsql.release (slot, run_no, policy_no)
+    select 'serving', l.run_no, l.policy_no from recsql.release as l where l.slot = 'default';
+    insert into recsql.rule (rule, kind, condition, factor, half_life, attribute, max_items, share, item_no, position, slot, state)
+    select 'serving-' || v.kind, v.kind, v.condition::jsonb, v.factor, v.half_life::interval, v.attribute, v.max_items, v.share, v.item_no,
+        v.position, 'serving', 'active'
+    from (
+        values
+        ('filter', '{"not": {"attribute": "genres", "op": "contains", "value": "Horror"}}', null, null, null, null, null, null, null),
+        ('boost', '{"attribute": "genres", "op": "contains", "value": "Comedy"}', 1.2, null, null, null, null, null, null),
+        ('bury', '{"attribute": "year", "op": "<", "value": 1960}', 0.5, null, null, null, null, null, null),
+        ('freshness', null, null, '3650 days', null, null, null, null, null),
+        ('cap', null, null, null, 'genres', 4, null, null, null),
+        ('promote', '{"attribute": "year", "op": ">=", "value": 1997}', null, null, null, null, 0.2, null, null),
+        ('pin', null, null, null, null, null, null, 100, 3)
+    ) as v (kind, condition, factor, half_life, attribute, max_items, share, item_no, position);
     create function public.serving_id(p_kind text, p_n integer) returns text language sql stable
     return (select s.id from public.serving_id as s where s.kind = p_kind and s.n = p_n);
     analyze public.serving_id;
@@ -150,6 +173,7 @@ def main() -> None:
             results |= {f"{name}.p50_ms": cuts[49], f"{name}.p99_ms": cuts[98]}
             results[f"{name}.per_s"] = 1000 / statistics.fmean(milliseconds)
         results["explored_p99_ratio"] = results["recommend.explored.p99_ms"] / results["recommend.p99_ms"]
+        results["controlled_p99_ratio"] = results["recommend.controlled.p99_ms"] / results["recommend.p99_ms"]
         results["throughput_ratio"] = results["recommend.per_s"] / results["bare.per_s"]
         results["similar_items.recall@10"] = recall(connection, options.seed)
     report.publish({name: round(value, 4) for name, value in results.items()}, options.save)

@@ -31,7 +31,7 @@ begin
         -- Views call them, with the rights of whoever asks.
         grant execute on function
             recsql.faded, recsql.user_segment, recsql.session_step, recsql.experiment_estimate, recsql.gini,
-            recsql.popularity_band, recsql.item_group
+            recsql.popularity_band, recsql.item_group, recsql.is_match, recsql.item_document
         to recsql_reader, recsql_writer;
         grant execute on function
             recsql_api.record_event, recsql_api.record_impressions, recsql_api.upsert_item

@@ -2112,6 +2112,7 @@ inner join recsql.item as m on m.item_no = r.item_no
 left join recsql.relevant_event(%(run_no)s::integer) as e on e.user_no = r.user_no and e.item_no = r.item_no
 where r.run_no = %(run_no)s::integer and r.user_no = %(user_no)s::integer and r.rank <= 10
 order by r.rank;
+
 -- experiments --
 -- All experiments with their variants, the control first, and how many users were served by them.
 select
@@ -2181,3 +2182,84 @@ select r.* from recsql_api.experiment_result as r where r.experiment = %(experim
 -- experiment_daily --
 -- What an experiment said day by day.
 select r.* from recsql_api.experiment_daily as r where r.experiment = %(experiment)s order by r.day, r.is_control desc, r.variant;
+
+-- rules --
+-- Rules of the owner, or the one that is named.
+select o.*
+from recsql_api.rule_overview as o
+where %(rule)s::text is null or o.rule = %(rule)s
+order by o.state, o.kind, o.priority desc, o.rule;
+
+-- add_rule --
+-- Add a rule, a draft unless it is to be active.
+insert into recsql.rule (
+    rule, kind, condition, segment, factor, half_life, attribute, max_items, share, item_no, position, slot, priority, starts_at, ends_at,
+    state
+)
+values (
+    %(rule)s, %(kind)s, %(condition)s, %(segment)s, %(factor)s, %(half_life)s::interval, %(attribute)s, %(max_items)s, %(share)s,
+    (select i.item_no from recsql.item as i where i.item_id = %(item)s), %(position)s, %(slot)s, %(priority)s, %(starts_at)s::timestamptz,
+    %(ends_at)s::timestamptz, %(state)s
+)
+on conflict (rule) do nothing
+returning rule;
+
+-- item_named --
+-- Whether there is an item.
+select i.item_no from recsql.item as i where i.item_id = %(item_id)s;
+
+-- set_rule_state --
+-- Have a rule obeyed, or not any more.
+update recsql.rule as r set state = %(state)s where r.rule = %(rule)s
+returning r.rule, r.state;
+
+-- open_rule --
+-- Have a rule's period begin now and not end, as it will be within it.
+update recsql.rule as r set starts_at = null, ends_at = null where r.rule = %(rule)s;
+
+-- drop_rule --
+-- Remove a rule.
+delete from recsql.rule as r where r.rule = %(rule)s
+returning r.rule;
+
+-- rule_users --
+-- Of those for whom a rule's slot has published lists, how many there are, how many the rule is for, and some of these, at random but
+-- always the same.
+select
+    count(*) as n_published,
+    count(*) filter (where u.is_meant) as n_meant,
+    coalesce((array_agg(u.user_id order by md5(u.user_id)) filter (where u.is_meant)) [:%(n_users)s::integer], '{}') as user_ids
+from (
+    select
+        a.user_id,
+        r.segment_path is null
+        or jsonb_path_match(recsql.user_document(a.user_id), r.segment_path, r.segment_vars) is true as is_meant
+    from recsql.rule as r
+    inner join recsql.release as l on l.slot = coalesce(r.slot, 'default')
+    inner join recsql.app_user as a on exists (
+        select from recsql.recommendation as p where p.run_no = l.run_no and p.user_no = a.user_no
+    )
+    where r.rule = %(rule)s
+) as u;
+
+-- rule_lists --
+-- The best ten of some users in a slot: the items of each, in order.
+select u.user_id, coalesce(array_agg(l.item_id order by l.rank) filter (where l.rank is not null), '{}') as item_ids
+from unnest(%(user_ids)s::text []) as u (user_id)
+left join lateral recsql_api.recommend(u.user_id, 10, p_slot => coalesce(%(slot)s, 'default')) as l on true
+group by u.user_id;
+
+-- rule_matches --
+-- Which of some items a rule is about.
+select coalesce(array_agg(i.item_id), '{}') as item_ids
+from recsql.rule as r
+inner join recsql.item as i on i.item_id = any(%(item_ids)s::text [])
+where r.rule = %(rule)s and i.item_no = coalesce(r.item_no, i.item_no) and recsql.is_match(i, r.item_path, r.item_vars);
+
+-- controls --
+-- What the lists of each slot are ordered by beside scores.
+select * from recsql.control order by slot;
+
+-- set_control --
+-- Have the lists of a slot ordered by controls; those that are not named stay.
+select c.* from recsql.set_control(%(slot)s, %(controls)s::jsonb) as c;

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from recsql import __version__
-from recsql.cli import data, database, experiments, results
+from recsql.cli import data, database, experiments, results, rules
 from recsql.cli.output import console
 from recsql.errors import RecsqlError
 from workers import (
@@ -38,6 +38,8 @@ app.add_typer(space_commands.app, name="space")
 app.add_typer(bandit_commands.app, name="bandit")
 app.add_typer(experiments.app, name="experiment")
 app.add_typer(fairness_commands.app, name="fairness")
+app.add_typer(rules.app, name="rules")
+app.add_typer(rules.control_app, name="control")
 for panel, members in {
     "Data": (data.load, data.inbox, data.activity, data.rejected, data.redrive),
     "Pipeline": (

@@ -32,7 +32,7 @@ def demo(
         refresh = Pipeline(connection, bar=bar).refresh()
     seconds = time.monotonic() - began
     users = [row["user_id"] for row in rows("example_users")] + ["somebody-new"]
-    asked: dict[str, Any] = {"n": 5, "domain": None, "explore": None, "log": False}
+    asked: dict[str, Any] = {"n": 5, **dict.fromkeys(("domain", "explore", "diversity", "novelty")), "log": False}
     answers = {user: rows("api_recommend", user_id=user, **asked) for user in users}
     # Nothing was logged under these ids.
     shown = {user: [{k: v for k, v in row.items() if k != "request_id"} for row in answers[user]] for user in users}

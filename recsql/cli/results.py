@@ -15,10 +15,26 @@ def recommend(
         float | None, typer.Option(help="From 0 to 1: the share of places that are explored; logs the request.")
     ] = None,
     log: Annotated[bool, typer.Option("--log", help="Log the request, its pool and what it shows.")] = False,
+    diversity: Annotated[
+        float | None,
+        typer.Option(help="From 0 to 1: how unlike each other items are to be; as the slot does if left out."),
+    ] = None,
+    novelty: Annotated[
+        float | None, typer.Option(help="From 0 to 1: how much what few users had is preferred; likewise.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Recommend items to a user, as recsql_api.recommend does."""
-    found = rows("api_recommend", user_id=user_id, n=n, domain=domain, explore=explore, log=log)
+    found = rows(
+        "api_recommend",
+        user_id=user_id,
+        n=n,
+        domain=domain,
+        explore=explore,
+        log=log,
+        diversity=diversity,
+        novelty=novelty,
+    )
     if as_json:
         emit(found, True)
         return

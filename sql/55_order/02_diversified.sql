@@ -14,6 +14,8 @@ set search_path = recsql, public, pg_temp
 set plan_cache_mode = force_generic_plan
 as $$
 declare
+    -- Products with next to nothing would be out of range.
+    v_strength double precision := case when p_strength < 1e-9 then 0 else p_strength end;
     v_space_no integer := coalesce((select s.space_no from run_space(p_run_no) as s), (select c.space_no from content_space as c));
     v_lowest double precision := (select min(s.score) from unnest(p_scores) as s (score));
     v_range double precision := coalesce(nullif((select max(s.score) from unnest(p_scores) as s (score)) - v_lowest, 0), 1);
@@ -30,7 +32,7 @@ declare
     v_place integer;
 begin
     select
-        array_agg((1 - p_strength) * (s.score - v_lowest) / v_range order by s.place),
+        array_agg((1 - v_strength) * (s.score - v_lowest) / v_range order by s.place),
         array_agg(case when vector_norm(e.embedding) > 0 then e.embedding end order by s.place),
         array_agg(0.0::double precision), array_agg(1.0::double precision), array_agg('[0]'::vector)
     into v_relevances, v_vectors, v_nearest, v_volumes, v_rows
@@ -43,7 +45,7 @@ begin
         from unnest(v_relevances, v_nearest, v_volumes) with ordinality as o (relevance, nearest, volume, place)
         where o.relevance is not null
         order by
-            o.relevance + p_strength * case p_method when 'dpp' then ln(o.volume) else -o.nearest end desc, o.place
+            o.relevance + v_strength * case p_method when 'dpp' then ln(o.volume) else -o.nearest end desc, o.place
         limit 1;
         v_chosen := v_chosen || v_place;
         v_relevances[v_place] := null;
@@ -52,9 +54,10 @@ begin
         if p_method = 'dpp' then
             v_row := v_rows[v_place];
             v_volume := v_volumes[v_place];
+            -- What is left is no more exact than vectors are.
             select
                 array_agg(o.factor || array[o.projection]::vector order by o.place),
-                array_agg(greatest(o.volume - o.projection ^ 2, 1e-9) order by o.place)
+                array_agg(greatest(o.volume - o.projection ^ 2, 1e-6) order by o.place)
             into v_rows, v_volumes
             from (
                 select r.factor, r.volume, r.place,
@@ -69,7 +72,10 @@ begin
             );
         end if;
     end loop;
-    return redistributed(p_scores, v_chosen);
+    -- Which items a list has makes it diverse, not their order: the best of them comes first.
+    return redistributed(
+        p_scores, array(select c.place from unnest(v_chosen) as c (place) order by p_scores[c.place] desc, c.place)
+    );
 end
 $$;
 

@@ -28,7 +28,7 @@ begin atomic
         array(
             select s.place::integer
             from scaled as s
-            order by (1 - p_strength) * s.relevance + p_strength * s.novelty desc, s.relevance desc, s.place
+            order by (1 - p_strength) * s.relevance + case when p_strength < 1e-9 then 0 else p_strength end * s.novelty desc, s.relevance desc, s.place
         )
     );
 end;

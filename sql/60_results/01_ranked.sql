@@ -27,9 +27,10 @@ begin atomic
     where p.policy = p_method
     union all
     select c.user_no, c.item_no, c.score::real
-    from (select case when starts_with(p_method, 'fused {') then substr(p_method, 7)::jsonb end as controls) as m
-    cross join lateral recsql.controlled(p_run_no, m.controls, 0, 2147483647) as c
-    where m.controls is not null;
+    from recsql.controlled(
+        p_run_no, case when starts_with(p_method, 'fused {') then substr(p_method, 7)::jsonb end, 0, 2147483647
+    ) as c
+    where starts_with(p_method, 'fused {');
 end;
 
 comment on function recsql.ranked(integer, text) is

@@ -59,7 +59,11 @@ begin atomic
     -- with the whole catalogue.
     best as (
         select s.item_no, s.score, s.parts
-        from (select * from scored order by item_no = any(p_pinned_nos) desc, score desc, item_no) as s
+        from (
+            select c.*, c.item_no = any(p_pinned_nos) as is_pinned
+            from scored as c
+            order by is_pinned desc, c.score desc, c.item_no
+        ) as s
         cross join lateral (
             select e.item_no
             from recsql.eligible_item(
@@ -68,7 +72,7 @@ begin atomic
             where e.item_no = s.item_no
             limit 1
         ) as e
-        order by s.item_no = any(p_pinned_nos) desc, s.score desc, s.item_no
+        order by s.is_pinned desc, s.score desc, s.item_no
         limit p_n
     )
 

@@ -32,11 +32,12 @@ declare
     v_rules rule[] := array(
         select r from rule_in_force(p_slot, p_user_id, v_variant.add_rules, v_variant.drop_rules) as r
     );
-    v_filtered record := rule_filter(v_rules);
+    v_kinds text[] := '{}';
+    v_rule_path jsonpath;
+    v_rule_vars jsonb;
     v_controls jsonb;
-    v_is_cut boolean := exists (select from unnest(v_rules) as r where r.kind in ('cap', 'promote'));
     v_is_reordered boolean;
-    v_pinned_nos integer[];
+    v_pinned_nos integer[] := '{}';
     v_pinned_rules text[];
     v_pinned_at integer[];
     v_n_pool integer := p_n;
@@ -87,7 +88,11 @@ begin
     v_controls := slot_control(
         p_slot, coalesce(v_variant.controls, '{}') || jsonb_strip_nulls(jsonb_build_object('diversity', p_diversity, 'novelty', p_novelty))
     );
-    v_is_reordered := v_controls is not null or exists (select from unnest(v_rules) as r where r.kind = 'promote');
+    if cardinality(v_rules) > 0 then
+        v_kinds := array(select distinct r.kind from unnest(v_rules) as r);
+        select f.path, f.vars into v_rule_path, v_rule_vars from rule_filter(v_rules) as f;
+    end if;
+    v_is_reordered := v_controls is not null or 'promote' = any (v_kinds);
     select r.run_no, r.policy_no into v_run_no, v_policy_no from release as r where r.slot = v_slot;
     select q.* into v_ranking
     from release as r
@@ -101,7 +106,7 @@ begin
         v_explore := 0;
     end if;
     if v_is_logged or v_ranking.ranking_policy_no is not null or v_controls is not null
-        or exists (select from unnest(v_rules) as r where r.kind not in ('filter', 'pin'))
+        or not v_kinds <@ '{filter,pin}'
     then
         v_n_pool := greatest(p_n, least(5 * p_n, 1000));
     end if;
@@ -124,24 +129,26 @@ begin
     into v_known_nos, v_known_weights
     from known_item(v_run_no, v_user_no) as h;
 
-    select coalesce(array_agg(p.item_no order by p.position), '{}'), array_agg(p.rule order by p.position),
-        coalesce(array_agg(p.position order by p.position), '{}')
-    into v_pinned_nos, v_pinned_rules, v_pinned_at
-    from rule_pin(
-        array(
-            select r
-            from unnest(v_rules) as r
-            cross join lateral (
-                select
-                from eligible_item(
-                    v_run_no, v_user_no, v_new_nos, p_domain, v_filter, v_exclude, v_filtered.path, v_filtered.vars
+    if 'pin' = any (v_kinds) then
+        select coalesce(array_agg(p.item_no order by p.position), '{}'), array_agg(p.rule order by p.position),
+            coalesce(array_agg(p.position order by p.position), '{}')
+        into v_pinned_nos, v_pinned_rules, v_pinned_at
+        from rule_pin(
+            array(
+                select r
+                from unnest(v_rules) as r
+                cross join lateral (
+                    select
+                    from eligible_item(
+                        v_run_no, v_user_no, v_new_nos, p_domain, v_filter, v_exclude, v_rule_path, v_rule_vars
+                    ) as e
+                    where e.item_no = r.item_no
+                    limit 1
                 ) as e
-                where e.item_no = r.item_no
-                limit 1
-            ) as e
-        ), p_n
-    ) as p;
-    v_n_pool := v_n_pool + cardinality(v_pinned_nos);
+            ), p_n
+        ) as p;
+        v_n_pool := v_n_pool + cardinality(v_pinned_nos);
+    end if;
 
     if exists (select from newcomer(v_run_no)) then
         v_taste := content_taste(v_known_nos, v_known_weights, v_new_nos, v_new_weights);
@@ -151,11 +158,11 @@ begin
     into v_item_nos, v_parts
     from pool(
         v_run_no, v_policy_no, v_user_no, v_new_nos, v_new_weights, v_context_no, p_domain, v_filter, v_exclude, v_n_pool,
-        v_taste, v_filtered.path, v_filtered.vars, v_pinned_nos
+        v_taste, v_rule_path, v_rule_vars, v_pinned_nos
     ) as p
     where v_context_no is not null or not is_new_domain(p_domain, v_new_nos || v_known_nos);
 
-    if v_pinned_nos <@ v_item_nos is not true then
+    if not v_pinned_nos <@ v_item_nos then
         v_taste := coalesce(v_taste, content_taste(v_known_nos, v_known_weights, v_new_nos, v_new_weights));
         select v_item_nos || array_agg(i.item_no), v_parts || array_agg(i.parts)
         into v_item_nos, v_parts
@@ -167,14 +174,14 @@ begin
     end if;
 
     -- What is cut out of a pool must leave enough of it.
-    if cardinality(v_item_nos) < (case when v_is_cut then v_n_pool else p_n end) then
+    if cardinality(v_item_nos) < (case when v_kinds && '{cap,promote}' then v_n_pool else p_n end) then
         v_taste := coalesce(v_taste, content_taste(v_known_nos, v_known_weights, v_new_nos, v_new_weights));
         select v_item_nos || array_agg(f.item_no), v_parts || array_agg(f.parts)
         into v_item_nos, v_parts
         from fallback(
             v_run_no, v_policy_no, v_user_no, v_new_nos, p_domain, v_filter, v_exclude || v_item_nos,
             v_n_pool - cardinality(v_item_nos), v_new_nos || v_known_nos, v_new_weights || v_known_weights, v_taste,
-            v_filtered.path, v_filtered.vars
+            v_rule_path, v_rule_vars
         ) as f;
     end if;
 
@@ -188,7 +195,7 @@ begin
                 select e.item_no, max(e.at) as at from event as e where e.user_no = v_user_no group by e.item_no
             ) as s
             inner join eligible_item(
-                null, null, '{}', p_domain, v_filter, v_exclude, v_filtered.path, v_filtered.vars
+                null, null, '{}', p_domain, v_filter, v_exclude, v_rule_path, v_rule_vars
             ) as e on e.item_no = s.item_no
             order by s.at, s.item_no
             limit p_n
@@ -198,12 +205,12 @@ begin
     select array_agg(c.component order by c.place), array_agg(c.score order by c.place)
     into v_components, v_scores
     from main_component(v_parts) as c;
-    if v_item_nos is null and v_filtered.path is not null then
+    if v_item_nos is null and v_rule_path is not null then
         raise warning 'nothing is left within the rules that filter: %', (
             select string_agg(r.rule, ', ') from unnest(v_rules) as r where r.kind = 'filter'
         );
     end if;
-    if cardinality(v_rules) > 0 then
+    if v_kinds && '{boost,bury,freshness}' then
         v_scores := array(
             select s.score + coalesce(sum(p.contribution), 0)
             from unnest(v_scores) with ordinality as s (score, place)
@@ -228,7 +235,7 @@ begin
         from unnest(
             ordered_pool(v_ranking.ranking_policy_no, v_run_no, v_user_no, v_pool_nos, v_pool_scores)
         ) with ordinality as o (place, rank);
-        if v_is_reordered or v_is_cut then
+        if v_is_reordered or 'cap' = any (v_kinds) then
             v_effective := reordered(v_run_no, v_user_no, p_slot, v_controls, v_pool_nos, v_pool_scores, p_n);
             v_effective := capped(v_rules, v_pinned_nos, v_pool_nos, v_effective);
             v_effective := promoted(v_rules, v_pinned_nos, v_pool_nos, v_effective, p_n);

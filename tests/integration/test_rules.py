@@ -7,15 +7,31 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
+from recsql.db import connect
 from ruled_shop import ITEMS, add_rule, open_shop, scored, shown, where
 
 COMEDY = where("genres", "contains", "comedy")
 
 
+@pytest.fixture(scope="module")
+def shop_template(server, template):
+    with server.clone(template) as name:
+        with connect(server.url(name)) as connection:
+            open_shop(connection)
+        yield name
+
+
 @pytest.fixture
-def shop(connection):
-    open_shop(connection)
-    return connection
+def shop(server, shop_template):
+    with server.clone(shop_template) as name, connect(server.url(name)) as connection:
+        yield connection
+
+
+@pytest.fixture(scope="module")
+def unruled(server, shop_template):
+    """A connection for what writes nothing."""
+    with server.clone(shop_template) as name, connect(server.url(name)) as connection:
+        yield connection
 
 
 def refused(shop, *arguments, **settings):
@@ -48,8 +64,8 @@ def refused(shop, *arguments, **settings):
         ({"any": [where("year", "=", 1991), where("year", "=", 1992)]}, {1, 2}),
     ],
 )
-def test_condition_matches(shop, condition, expected):
-    rows = shop.execute(
+def test_condition_matches(unruled, condition, expected):
+    rows = unruled.execute(
         "select i.item_no from recsql.compiled_condition(%s, 'item', 'r') as c "
         "inner join recsql.item as i on recsql.is_match(i, c.path::jsonpath, c.vars)",
         (json.dumps(condition),),
@@ -120,16 +136,16 @@ def test_condition_of_an_attribute_with_any_name(shop):
         ("RS002", "no kind of rule", "ban", {}),
     ],
 )
-def test_rule_is_refused(shop, state, part, kind, settings):
-    told = refused(shop, "r", kind, **settings)
+def test_rule_is_refused(unruled, state, part, kind, settings):
+    told = refused(unruled, "r", kind, **settings)
     assert told[0] == state
     assert part in told[1]
-    assert shop.execute("select count(*) from recsql.rule").fetchone() == (0,)
+    assert unruled.execute("select count(*) from recsql.rule").fetchone() == (0,)
 
 
-def test_rule_name_is_a_word(shop):
+def test_rule_name_is_a_word(unruled):
     for name in ("", "A", "two words", "-", "x" * 101):
-        assert refused(shop, name, "boost", factor=2)[0] == "RS002"
+        assert refused(unruled, name, "boost", factor=2)[0] == "RS002"
 
 
 def test_filter_that_leaves_nothing_may_be_a_draft(shop):
@@ -369,9 +385,9 @@ def test_plain_requests_keep_no_controls(shop):
 @pytest.mark.parametrize(
     "options", [{"diversity": 1.1}, {"diversity": -0.1}, {"novelty": float("nan")}, {"diversity": float("inf")}]
 )
-def test_recommend_refuses_controls_out_of_range(shop, options):
+def test_recommend_refuses_controls_out_of_range(unruled, options):
     with pytest.raises(psycopg.Error, match="must be from 0 to 1") as told:
-        shown(shop, **options)
+        shown(unruled, **options)
     assert told.value.sqlstate == "RS002"
 
 
