@@ -42,6 +42,10 @@ def _section(report: dict[str, Any]) -> str:
         "ope_intervals": _coverage,
         "simulator-ope": _cells,
         "experiments": _false_positives,
+        "explanations": _deletions,
+        "ope": _estimates,
+        "ope_intervals": _coverage,
+        "simulator-ope": _cells,
     }
     name = "simulator-ope" if (report["name"], report["dataset"]) == ("simulator", "ope") else report["name"]
     render_table = _quality if is_quality else own.get(name, _plain)
@@ -125,6 +129,26 @@ def _coverage(results: dict[str, float]) -> str:
             cells.append(f"{results[f'{kind}.{band}']:.3f}, {wide}")
         lines.append(f"| {kind} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _deletions(results: dict[str, float]) -> str:
+    """One row a way to choose the event that is deleted: what became of the rank; what is no such share below."""
+    ways = [key.removesuffix(".as_served.worse") for key in results if key.endswith(".as_served.worse")]
+    columns = [
+        f"{among.replace('_', ' ')}: {what}"
+        for among in ("as_served", "others")
+        for what in ("worse", "same", "better")
+    ]
+    lines = ["| deleted | " + " | ".join(columns) + " |", "|" + " --- |" * (1 + len(columns))]
+    for way in ways:
+        cells = []
+        for among in ("as_served", "others"):
+            key = f"{way}.{among}.worse"
+            cells += [f"{results[key]:.3f}{_interval(results, key)}"]
+            cells += [f"{results[f'{way}.{among}.{what}']:.3f}" for what in ("same", "better")]
+        lines.append(f"| {way} | " + " | ".join(cells) + " |")
+    rest = {key: value for key, value in results.items() if key.split(".")[0] not in ways}
+    return "\n".join(lines) + "\n\n" + _plain(rest)
 
 
 def _quality(results: dict[str, float]) -> str:

@@ -276,6 +276,33 @@ def test_explain_divides_content_among_the_items_that_it_is_the_sum_of(served):
     ]
 
 
+def test_explain_puts_first_what_the_item_would_fall_without(served):
+    row = served.execute("select recsql.add_embedding_space('text', 'text', 'tiny', '1', 2, '{title}')").fetchone()
+    for item, vector in (("i5", "[1,0]"), ("i4", "[1.5,1.5]"), ("i6", "[1,0]"), ("i7", "[0,1]")):
+        served.execute(
+            "insert into recsql.item_embedding (space_no, item_no, content_hash, embedding) "
+            "select %s, i.item_no, '', %s from recsql.item as i where i.item_id = %s",
+            (row[0], vector, item),
+        )
+    # Of i6, i5 says 1 and i4, a step back, 0.8 · 1.5; of i7 i4 alone.
+    publish_parts(served, "u0", "i6", {"content": 2.2})
+    publish_parts(served, "u0", "i7", {"content": 1.5})
+    publish_parts(served, "u0", "i8", {"trending": 0.5})
+    publish_parts(served, "u0", "i9", {"trending": 0.25})
+    rows = served.execute(
+        "select evidence_item_id, contribution, rank_without from recsql_api.explain_recommendation('u0', 'i6')"
+    ).fetchall()
+    # Without i5 it has 1.2 and i7 1.5; without i4 it has 1, i7 0 and i8 0.5.
+    assert rows == [("i5", pytest.approx(1), 2), ("i4", pytest.approx(1.2), 1)]
+    served.execute("select recsql_api.record_event('u0', 'i9', 'like')")
+    rows = served.execute(
+        "select component, evidence_item_id, rank_without from recsql_api.explain_recommendation('u0', 'i6')"
+    ).fetchall()
+    # Also of what is new, and with what it adds.
+    assert {row[1] for row in rows} == {"i5", "i4", "i9"}
+    assert all(row[2] is not None for row in rows)
+
+
 def reason_of(connection, item, **options):
     return {row[1]: row[3] for row in recommend(connection, "u0", **options)}[item]
 

@@ -75,11 +75,13 @@ def explain(connection, user, item, **options):
 
 
 def version_of(connection, run_no, model):
-    return connection.execute(
+    row = connection.execute(
         "select version_no, artifact from recsql.model_version join recsql.model using (model_no) "
         "where run_no = %s and model = %s",
         (run_no, model),
     ).fetchone()
+    assert row is not None
+    return row
 
 
 def kept(connection, version_no):
@@ -88,6 +90,13 @@ def kept(connection, version_no):
         "select user_no, item_no, embedding from recsql.attribution where version_no = %s", (version_no,)
     ).fetchall()
     return {(user_no, item_no): vector.to_numpy() for user_no, item_no, vector in rows}
+
+
+def asked(model, histories):
+    """What the model says of users."""
+    vectors = model.user_vectors(histories)
+    assert vectors is not None
+    return vectors
 
 
 @pytest.mark.parametrize("name", ["transformer", "two_tower"])
@@ -99,11 +108,11 @@ def test_attribution_is_what_the_model_says_less_what_it_says_without_the_event(
     assert len(found) == np.minimum(lengths, 10).sum()
     for row, user_no in enumerate(data.user_nos[:10]):
         history = data.sequences.take(np.array([row]))
-        whole = model.user_vectors(history)[0]
+        whole = asked(model, history)[0]
         # The newest two, and the tenth from the end.
         for place in {len(history.items) - 1, len(history.items) - 2, max(0, len(history.items) - 10)}:
             left = np.delete(np.arange(len(history.items)), place)
-            expected = whole - model.user_vectors(history.pick(left, np.array([0, len(left)])))[0]
+            expected = whole - asked(model, history.pick(left, np.array([0, len(left)])))[0]
             item_no = data.item_nos[history.items[place]]
             np.testing.assert_allclose(found[user_no, item_no], expected, atol=1e-5)
 
@@ -114,7 +123,7 @@ def test_only_event_of_a_user_is_all_that_the_vector_is_made_of(simulated):
     alone = Sequences.from_lists([[3], []])
     places, differences = attributions.occlusions(model, alone)
     assert places.tolist() == [0]
-    np.testing.assert_allclose(differences, model.user_vectors(alone)[:1])
+    np.testing.assert_allclose(differences, asked(model, alone)[:1])
 
 
 def test_ranges_of_users_give_the_same_as_all_at_once(simulated, monkeypatch):
@@ -138,13 +147,15 @@ def test_run_since_another_takes_over_attributions_of_those_who_did_nothing(simu
         "(select e.item_no from recsql.event as e where e.user_no = %s) order by i.item_no limit 1",
         (user_no, user_no),
     )
-    asked = []
+    n_users = []
     real = attributions.occlusions
-    monkeypatch.setattr(attributions, "occlusions", lambda model, part: asked.append(part.n_users) or real(model, part))
+    monkeypatch.setattr(
+        attributions, "occlusions", lambda model, part: n_users.append(part.n_users) or real(model, part)
+    )
     later = Pipeline(connection, CONFIG).run("production", since=run_no)
     after = kept(connection, version_of(connection, later, "transformer")[0])
     # Of two_tower, which reads weights, those of everybody may be computed anew.
-    assert asked[0] == 1
+    assert n_users[0] == 1
     assert all(np.array_equal(after[key], before[key]) for key in before if key[0] != user_no)
     assert {item for user, item in after if user == user_no} != {item for user, item in before if user == user_no}
     connection.execute("select recsql.prune_run(%s::integer)", (later,))
