@@ -43,9 +43,6 @@ def _section(report: dict[str, Any]) -> str:
         "simulator-ope": _cells,
         "experiments": _false_positives,
         "explanations": _deletions,
-        "ope": _estimates,
-        "ope_intervals": _coverage,
-        "simulator-ope": _cells,
     }
     name = "simulator-ope" if (report["name"], report["dataset"]) == ("simulator", "ope") else report["name"]
     render_table = _quality if is_quality else own.get(name, _plain)
