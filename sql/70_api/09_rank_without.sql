@@ -47,7 +47,7 @@ begin atomic
         where n.item_no in (select l.item_no from listed as l)
         group by n.item_no, n.component, n.evidence_no
         union all
-        select t.item_no, o.source, h.item_no,
+        select t.item_no, o.source as component, h.item_no as evidence_no,
             -h.weight * recsql.step_weight(o.history_decay, o.history_rate, h.place::integer - 1) * (e.embedding <#> t.embedding)
         from recsql.source as o
         inner join unnest(p_known_nos, p_known_weights) with ordinality as h (item_no, weight, place)

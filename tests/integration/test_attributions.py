@@ -223,7 +223,7 @@ def test_explanation_of_a_model_says_how_it_was_found(simulated):
     shown = ((user, item, explain(connection, user, item)) for user, item, _ in top_10(connection))
     user, item, rows = next(found for found in shown if {row[0] for row in found[2]} >= {"transformer", "neumf"})
     title = dict(connection.execute("select item_id, title from recsql.item").fetchall())
-    for component, evidence, _, contribution, told in rows:
+    for component, evidence, _, contribution, told, _ in rows:
         if component == "neumf":
             assert (evidence, told) == (None, "fits your taste (not to be divided among what you had)")
         elif component == "transformer" and evidence is None:
