@@ -1,11 +1,12 @@
 """What the controls of lists do at each strength: ``python -m benchmarks.effects --json``.
 
-Measures the newest whole runs of the configured database on both parts of the protocol, which ``recsql run`` makes: the lists as
-they were fused, and in the order that diversity (by MMR and by DPP) and novelty give them (``recsql.controlled``), by the product's own
-metrics. ``ndcg_change`` is the relative change of NDCG@10 to the lists without controls, with its interval over users, who are paired;
-``diversity_change``, ``novelty_change`` and ``coverage_change`` likewise without. ``METHOD.chosen`` is, on validation, the least
-strength that makes lists a fifth more diverse by their mean distance, else the one that costs no more than 3 % of NDCG and does most;
-what it does on the test part is repeated in ``METHOD.chosen.…``.
+Measures the newest whole runs of the configured database on both parts of the protocol, which ``recsql run`` makes: the
+lists as they were fused, and in the order that diversity (by MMR and by DPP) and novelty give them
+(``recsql.controlled``), by the product's own metrics. ``ndcg_change`` is the relative change of NDCG@10 to the lists
+without controls, with its interval over users, who are paired; ``diversity_change``, ``novelty_change`` and
+``coverage_change`` likewise, without. ``METHOD.chosen`` is the least strength that on validation makes lists a fifth
+more diverse by the mean distance within them at a cost of no more than 3 % of NDCG, else the greatest that costs no more than
+that; what it does on the test part stands in ``METHOD.chosen.…``.
 """
 
 import json

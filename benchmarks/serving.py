@@ -134,17 +134,28 @@ PREPARATION = """
     on conflict do nothing;
     insert into recsql.release (slot, run_no, policy_no)
     select 'serving', l.run_no, l.policy_no from recsql.release as l where l.slot = 'default';
-    insert into recsql.rule (rule, kind, condition, factor, half_life, attribute, max_items, share, item_no, position, slot, state)
-    select 'serving-' || v.kind, v.kind, v.condition::jsonb, v.factor, v.half_life::interval, v.attribute, v.max_items, v.share, v.item_no,
-        v.position, 'serving', 'active'
+    insert into recsql.rule (
+        rule, kind, condition, factor, half_life, attribute, max_items, share, item_no, position, slot, state
+    )
+    select 'serving-' || v.kind, v.kind, v.condition::jsonb, v.factor, v.half_life::interval, v.attribute, v.max_items,
+        v.share, v.item_no, v.position, 'serving', 'active'
     from (
         values
-        ('filter', '{"not": {"attribute": "genres", "op": "contains", "value": "Horror"}}', null, null, null, null, null, null, null),
-        ('boost', '{"attribute": "genres", "op": "contains", "value": "Comedy"}', 1.2, null, null, null, null, null, null),
+        (
+            'filter', '{"not": {"attribute": "genres", "op": "contains", "value": "Horror"}}',
+            null, null, null, null, null, null, null
+        ),
+        (
+            'boost', '{"attribute": "genres", "op": "contains", "value": "Comedy"}',
+            1.2, null, null, null, null, null, null
+        ),
         ('bury', '{"attribute": "year", "op": "<", "value": 1960}', 0.5, null, null, null, null, null, null),
         ('freshness', null, null, '3650 days', null, null, null, null, null),
         ('cap', null, null, null, 'genres', 4, null, null, null),
-        ('promote', '{"attribute": "year", "op": ">=", "value": 1997}', null, null, null, null, 0.2, null, null),
+        (
+            'promote', '{"attribute": "year", "op": ">=", "value": 1997}',
+            null, null, null, null, 0.2, null, null
+        ),
         ('pin', null, null, null, null, null, null, 100, 3)
     ) as v (kind, condition, factor, half_life, attribute, max_items, share, item_no, position);
     create function public.serving_id(p_kind text, p_n integer) returns text language sql stable

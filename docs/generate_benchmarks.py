@@ -37,6 +37,7 @@ def _section(report: dict[str, Any]) -> str:
     is_quality = ranks and report["name"] in ("quality", "cf", "models", "neural_peers", "auc")
     own = {
         "ablation": _changes,
+        "effects": _effects,
         "fusion": _fusion,
         "ope": _estimates,
         "ope_intervals": _coverage,
@@ -146,6 +147,24 @@ def _deletions(results: dict[str, float]) -> str:
         lines.append(f"| {way} | " + " | ".join(cells) + " |")
     rest = {key: value for key, value in results.items() if key.split(".")[0] not in ways}
     return "\n".join(lines) + "\n\n" + _plain(rest)
+
+
+def _effects(results: dict[str, float]) -> str:
+    """One row a control and strength: NDCG and the other figures, with their changes to the lists without controls."""
+    metrics = ("diversity", "novelty", "coverage")
+    lines = ["| control | strength | ndcg@10 | change | " + " | ".join(metrics) + " |", "|" + " --- |" * 7]
+    for label in (key.removesuffix(".ndcg@10") for key in results if key.endswith(".ndcg@10")):
+        name, _, strength = label.partition(".")
+        cells = [name, strength, f"{results[f'{label}.ndcg@10']:.4f}{_interval(results, f'{label}.ndcg@10')}"]
+        change = f"{label}.ndcg_change"
+        bounds = (results.get(f"{change}.lo"), results.get(f"{change}.hi"))
+        cells.append("" if None in bounds else f"{results[change]:+.1%} ({bounds[0]:+.1%} to {bounds[1]:+.1%})")
+        for metric in metrics:
+            by = results.get(f"{label}.{metric}_change")
+            cells.append(f"{results[f'{label}.{metric}@10']:.3f}" + ("" if by is None else f" ({by:+.1%})"))
+        lines.append("| " + " | ".join(cells) + " |")
+    chosen = {key: value for key, value in results.items() if ".chosen" in key}
+    return "\n".join(lines) + "\n\n" + _plain(chosen)
 
 
 def _quality(results: dict[str, float]) -> str:

@@ -22,9 +22,10 @@ def dry_run(connection: psycopg.Connection[Any], rule: str, n_users: int) -> dic
         n_users: how many of those that it is for, at most, drawn at random but always the same.
 
     Returns:
-        ``rule``, ``kind``, ``slot``; ``n_items`` that it is about; ``n_published`` users, ``n_meant`` of them whom it is for,
-        ``n_asked``; ``n_changed`` lists; ``n_entering`` and ``n_leaving`` places over all lists; ``slots_before`` and
-        ``slots_after``, places that the items it is about take; ``examples`` of changed lists, before and after.
+        ``rule``, ``kind``, ``slot``; ``n_items`` that it is about; ``n_published`` users, ``n_meant`` of them whom it
+        is for, ``n_asked``; ``n_changed`` lists; ``n_entering`` and ``n_leaving`` places over all lists;
+        ``slots_before`` and ``slots_after``, places that the items it is about take; ``examples`` of changed lists,
+        before and after.
 
     Raises:
         NotFoundError: there is no such rule.

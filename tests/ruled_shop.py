@@ -11,9 +11,9 @@ ITEMS = [f"i{n}" for n in range(1, 13)]
 def open_shop(connection: psycopg.Connection[Any]) -> int:
     """Fill an empty database; the number of the run that is served.
 
-    Of ``i1`` to ``i12`` the first six are of brand ``a``, the others of ``b``; odd ones are comedies, even ones dramas, and all
-    whose number is a multiple of 3 are also of genre ``war``; ``i5`` is from 1995, and so on; published in the order of their
-    numbers, a day apart, ``i1`` ten days ago. ``de1`` and ``at1`` are served the same list.
+    Of ``i1`` to ``i12`` the first six are of brand ``a``, the others of ``b``; odd ones are comedies, even ones dramas,
+    and all whose number is a multiple of 3 are also of genre ``war``; ``i5`` is from 1995, and so on; published in the
+    order of their numbers, a day apart, ``i1`` ten days ago. ``de1`` and ``at1`` are served the same list.
     """
     for n, item in enumerate(ITEMS, start=1):
         genres = ["drama" if n % 2 == 0 else "comedy", *(["war"] if n % 3 == 0 else [])]
@@ -24,7 +24,8 @@ def open_shop(connection: psycopg.Connection[Any]) -> int:
             (item, str(n), json.dumps(attributes), n),
         )
     connection.execute(
-        "insert into recsql.app_user (user_id, attributes) values ('de1', '{\"country\": \"de\"}'), ('at1', '{\"country\": \"at\"}')"
+        "insert into recsql.app_user (user_id, attributes) "
+        "select c || '1', jsonb_build_object('country', c) from unnest('{de,at}'::text []) as c"
     )
     ((run_no,),) = connection.execute("select recsql.begin_run(null, 'x', '{}')").fetchall()
     connection.execute("update recsql.run set state = 'complete' where run_no = %s", (run_no,))

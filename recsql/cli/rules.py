@@ -43,8 +43,8 @@ def add(
         str | None,
         typer.Option(
             metavar="JSON",
-            help='Items that it is about: \'{"attribute": "genres", "op": "contains", "value": "Horror"}\', or "all", "any", '
-            '"not" of such.',
+            help='Items that it is about: \'{"attribute": "genres", "op": "contains", "value": "Horror"}\', or "all", '
+            '"any", "not" of such.',
         ),
     ] = None,
     segment: Annotated[
@@ -229,7 +229,8 @@ def _condition(text: str | None, option: str) -> Any:
         return Jsonb(json.loads(text))
     except ValueError:
         raise InputError(
-            f'{option} {text} is no JSON: write it like \'{{"attribute": "genres", "op": "contains", "value": "Horror"}}\'.'
+            f"{option} {text} is no JSON: write it like "
+            '\'{"attribute": "genres", "op": "contains", "value": "Horror"}\'.'
         ) from None
 
 

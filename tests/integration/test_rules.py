@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
+from ruled_shop import ITEMS, add_rule, open_shop, scored, shown, where
 
 from recsql.db import connect
-from ruled_shop import ITEMS, add_rule, open_shop, scored, shown, where
 
 COMEDY = where("genres", "contains", "comedy")
 
@@ -229,12 +229,13 @@ def test_boost_and_bury_multiply_and_add_up(shop):
     add_rule(shop, "war", "bury", factor=0.5, condition=where("genres", "contains", "war"))
     # i7: 2 × 6, i8: 2 × 5, i9: 2 × 0.5 × 4; i1: 12, i2: 11, i3: 0.5 × 10.
     assert dict(scored(shop, n=12)) == {
-        "i1": 12, "i2": 11, "i3": 5, "i4": 9, "i5": 8, "i6": 3.5, "i7": 12, "i8": 10, "i9": 4, "i10": 6, "i11": 4, "i12": 1
+        "i1": 12, "i2": 11, "i3": 5, "i4": 9, "i5": 8, "i6": 3.5,
+        "i7": 12, "i8": 10, "i9": 4, "i10": 6, "i11": 4, "i12": 1,
     }  # fmt: skip
     assert shown(shop) == ["i1", "i7", "i2", "i8"]
     parts = shop.execute(
         "select p.place, p.component, p.contribution from recsql.rule_part("
-        "array(select r from recsql.rule_in_force('default', 'de1') as r), '{9, 1}', '{4, 12}') as p order by p.component"
+        "array(select r from recsql.rule_in_force('default', 'de1') as r), '{9, 1}', '{4, 12}') as p order by component"
     ).fetchall()
     # The first doubles 4, the second halves what the first has made of it.
     assert parts == [(1, "rule b", 4), (1, "rule war", -4)]
