@@ -111,6 +111,24 @@ def measure(connection: psycopg.Connection[Any], run_no: int, method: str, k: in
     )
 
 
+def divergence(connection: psycopg.Connection[Any], run_no: int, method: str, key: str, k: int = 10) -> float | None:
+    """Mean over users of how far the categories of their lists are from their own histories, in nats.
+
+    Args:
+        connection: in autocommit mode.
+        run_no: the run.
+        method: as ``recsql.ranked`` has it.
+        key: of the categories, as ``recsql.item_categories`` has it.
+        k: cut-off of the lists.
+
+    Returns:
+        None where no history has categories.
+    """
+    asked = {"run_no": run_no, "method": method, "key": key, "k": k}
+    found = connection.execute(QUERIES["miscalibration"], asked).fetchall()
+    return float(np.mean([value for _, value in found])) if found else None
+
+
 def group_figures(measured: Measured, key: str, seed: int = 0) -> list[GroupFigure]:
     """Quality of each group of users by one attribute, and the gap between the best group and the worst.
 

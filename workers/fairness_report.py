@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from recsql.queries import QUERIES
 from workers.evaluate import interval
-from workers.fairness import GAP, Measured, group_figures, keys, measure
+from workers.fairness import GAP, Measured, divergence, group_figures, keys, measure
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def compare(
     sides = [measure(connection, run_no, method, k) for method in methods]
     names = ("before", "after")[: len(sides)]
     divergences = {
-        f"kl {key}": [_divergence(connection, run_no, side.method, key, k) for side in sides]
+        f"kl {key}": [divergence(connection, run_no, side.method, key, k) for side in sides]
         for key in keys(connection, "item")
         if key not in ("popularity", "domain")
     }
@@ -103,12 +103,6 @@ def _figures(measured: Measured, seed: int) -> dict[str, float | None]:
         "aplt": float(measured.popularity[:, 1].mean()),
         "popularity lift": measured.lift(seed)[0],
     }
-
-
-def _divergence(connection: psycopg.Connection[Any], run_no: int, method: str, key: str, k: int) -> float | None:
-    asked = {"run_no": run_no, "method": method, "key": key, "k": k}
-    found = connection.execute(QUERIES["miscalibration"], asked).fetchall()
-    return float(np.mean([value for _, value in found])) if found else None
 
 
 def _user_rows(

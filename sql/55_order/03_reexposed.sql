@@ -24,6 +24,11 @@ declare
     v_scores double precision [];
 begin
     perform check_strength('exposure', p_strength);
+    -- Next to nothing is nothing: products with it would be out of range.
+    if p_strength < 1e-9 then
+        return query select c.* from controlled(p_run_no, p_controls, p_first_user_no, p_last_user_no) as c;
+        return;
+    end if;
     -- Twice, for the first lists meet prices that know nothing yet.
     for v_pass in 1 .. 2 loop
         for v_from in 1 .. cardinality(v_asked_nos) by v_batch loop

@@ -21,7 +21,7 @@ begin
     end if;
     insert into exposure_ledger (slot) values (p_slot) on conflict do nothing;
     -- Of two updates the second waits, and counts what the first did not.
-    select greatest(l.counted_until, v_until - 20 * p_half_life) into v_from
+    select greatest(l.counted_until, v_until - least(20 * p_half_life, interval '100 years')) into v_from
     from exposure_ledger as l
     where l.slot = p_slot
     for update;
