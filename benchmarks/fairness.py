@@ -1,7 +1,8 @@
-"""What controls of exposure and calibration bring, and cost: ``python -m benchmarks.fairness --dataset ml-100k --json``.
+"""What controls of exposure and calibration bring, and cost: ``python -m benchmarks.fairness --json --save``.
 
-Makes the runs on the configured database with the sources that are active there, or takes those that are given. Of each control, validation
-chooses the largest strength that costs no more than 3 % of NDCG@10; test is read once without and once with it.
+Makes the runs on the configured database with the sources that are active there, or takes those that are given. Of each
+control, validation chooses the largest strength that costs no more than 3 % of NDCG@10; test is read once without and
+once with it.
 """
 
 from dataclasses import dataclass
@@ -12,13 +13,12 @@ import psycopg
 from benchmarks.data import DATASETS, pipeline_on
 from benchmarks.report import Report, make_parser
 from recsql.queries import QUERIES
-from workers.evaluate import interval
-from workers.fairness import GAP, Measured, divergence, group_figures, measure
+from workers.fairness import GAP, Measured, divergence, group_figures, mean_interval, measure
 from workers.fairness_report import controlled_method, relative_change
 
 STRENGTHS: dict[str, tuple[float, ...]] = {
-    "exposure": (0.01, 0.02, 0.03, 0.04, 0.05, 0.07, 0.1),
-    "calibration": (0.05, 0.1, 0.15, 0.2, 0.3, 0.5),
+    "exposure": (0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07),
+    "calibration": (0.1, 0.15, 0.2, 0.25, 0.3),
 }
 LARGEST_LOSS = 0.03
 CATEGORIES = "genres"
@@ -79,7 +79,11 @@ def main() -> None:
     parser.add_argument("--dataset", choices=DATASETS, default="ml-100k")
     parser.add_argument("--protocol", choices=("loo", "global"), default="loo")
     parser.add_argument(
-        "--runs", type=int, nargs=2, metavar=("VALIDATION", "TEST"), help="complete runs to measure, in place of new ones"
+        "--runs",
+        type=int,
+        nargs=2,
+        metavar=("VALIDATION", "TEST"),
+        help="complete runs to measure, in place of new ones",
     )
     options = parser.parse_args()
     report = Report("fairness", options.dataset, options.protocol, options.seed)
@@ -107,8 +111,7 @@ def main() -> None:
 
 
 def _whole(part: Part) -> dict[str, float]:
-    value, lo, hi, _ = interval(part.before.ndcg, part.seed)
-    assert value is not None and lo is not None and hi is not None
+    value, lo, hi = mean_interval(part.before.ndcg, part.seed)
     popularity = part.before.popularity.mean(axis=0)
     return {
         "before.ndcg@10": value,

@@ -35,7 +35,13 @@ def _section(report: dict[str, Any]) -> str:
         report = report | {"results": {_of_validation(key): value for key, value in report["results"].items()}}
     ranks = any(key.endswith(".ndcg@10") for key in report["results"])
     is_quality = ranks and report["name"] in ("quality", "cf", "models", "neural_peers", "auc")
-    own = {"ablation": _changes, "ope": _estimates, "ope_intervals": _coverage, "simulator-ope": _cells}
+    own = {
+        "ablation": _changes,
+        "ope": _estimates,
+        "ope_intervals": _coverage,
+        "simulator-ope": _cells,
+        "fairness": _effects,
+    }
     name = "simulator-ope" if (report["name"], report["dataset"]) == ("simulator", "ope") else report["name"]
     render_table = _quality if is_quality else own.get(name, _plain)
     return head + render_table(report["results"]) + "\n"
@@ -160,6 +166,27 @@ def _cells(results: dict[str, float]) -> str:
             for name in estimators
         ]
         lines.append(f"| {policy} | {int(size):,} | " + " | ".join(told) + " |")
+    return _plain(rest) + "\n" + "\n".join(lines) + "\n"
+
+
+def _effects(results: dict[str, float]) -> str:
+    """What there was before, then one row a part, control and strength: what it changes."""
+    is_effect = re.compile(r"(validation|test)\.(\w+)\.([\d.]+)\.ndcg")
+    rows = [match.groups() for match in map(is_effect.fullmatch, results) if match]
+    figures = ("gini", "kl", "coverage", "arp", "aplt")
+    lines = [
+        "| part | control | strength | ndcg@10 | " + " | ".join(figures) + " |",
+        "|" + " --- |" * (4 + len(figures)),
+    ]
+    for part, control, strength in rows:
+        of_row = f"{part}.{control}.{strength}"
+        ends = " to ".join(f"{results[f'{of_row}.ndcg.{end}']:+.1%}" for end in ("lo", "hi"))
+        cells = [
+            f"{results[f'{of_row}.ndcg']:+.1%} ({ends})",
+            *(f"{results[f'{of_row}.{name}']:+.1%}" for name in figures),
+        ]
+        lines.append("| " + " | ".join([part, control, strength, *cells]) + " |")
+    rest = {key: value for key, value in results.items() if not key.startswith(("validation.", "test."))}
     return _plain(rest) + "\n" + "\n".join(lines) + "\n"
 
 

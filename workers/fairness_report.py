@@ -8,9 +8,9 @@ import numpy as np
 import psycopg
 from numpy.typing import NDArray
 
+from recsql.errors import PipelineError
 from recsql.queries import QUERIES
-from workers.evaluate import interval
-from workers.fairness import GAP, Measured, divergence, group_figures, keys, measure
+from workers.fairness import GAP, Measured, divergence, group_figures, keys, mean_interval, measure
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,14 @@ def compare(
         if key not in ("popularity", "domain")
     }
     figures = [_figures(side, seed) for side in sides]
-    whole = [{"figure": figure} | dict(zip(names, (side[figure] for side in figures), strict=True)) for figure in figures[0]]
-    whole += [{"figure": figure} | dict(zip(names, values, strict=True)) for figure, values in divergences.items() if values[0]]
+    whole = [
+        {"figure": figure} | dict(zip(names, (side[figure] for side in figures), strict=True)) for figure in figures[0]
+    ]
+    whole += [
+        {"figure": figure} | dict(zip(names, values, strict=True))
+        for figure, values in divergences.items()
+        if values[0]
+    ]
     price = relative_change(sides[0].ndcg, sides[1].ndcg, seed) if controls else None
     return Report(
         run_no, controls, price, whole, _user_rows(connection, sides, names, seed),
@@ -82,16 +88,19 @@ def relative_change(before: NDArray[np.float64], after: NDArray[np.float64], see
     """Change of a mean over users, and as a share of the mean before with its 95 % interval over the same users.
 
     Users are drawn anew in pairs, before and after together; what is divided by is the mean before of all of them.
+
+    Raises:
+        PipelineError: the mean before is 0.
     """
     mean = float(before.mean())
-    value, lo, hi, _ = interval(after - before, seed)
-    assert value is not None and lo is not None and hi is not None
-    scale = 1 / mean if mean > 0 else float("nan")
-    return {"difference": value, "relative": value * scale, "lo": lo * scale, "hi": hi * scale}
+    value, lo, hi = mean_interval(after - before, seed)
+    if mean == 0:
+        raise PipelineError("Nobody meets anything relevant in the lists as they are, so there is nothing to lose.")
+    return {"difference": value, "relative": value / mean, "lo": lo / mean, "hi": hi / mean}
 
 
 def _figures(measured: Measured, seed: int) -> dict[str, float | None]:
-    value, lo, hi, _ = interval(measured.ndcg, seed)
+    value, lo, hi = mean_interval(measured.ndcg, seed)
     return {
         "ndcg": value,
         "ndcg lo": lo,

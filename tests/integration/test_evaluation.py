@@ -4,8 +4,8 @@ import ir_measures
 import numpy as np
 import pytest
 from ir_measures import AP, RR, R, nDCG
-
 from offline_runs import SOURCE, begin_run, rank, record
+
 from workers.evaluate import evaluate
 
 MEASURES = {"ndcg": nDCG, "recall": R, "mrr": RR, "average_precision": AP}

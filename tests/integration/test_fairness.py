@@ -5,8 +5,8 @@ import math
 
 import numpy as np
 import pytest
-
 from offline_runs import begin_run, rank, record
+
 from workers.fairness import GAP, Measured, difference, evaluate_fairness, group_figures, measure
 
 METHOD = "popularity"
@@ -23,8 +23,8 @@ def figures(connection, statement, *parameters):
 def shop(connection):
     """Four users with a gender and five items with genres; the run of part test knows all but each user's last item.
 
-    Interactions that the run knows: a 4 users (w, x, y, z), b 3 (w, x, y), c 2 (w, x), d 1 (w), e none; in all 10. Next came
-    e (w), d (x), c (y) and b (z).
+    Interactions that the run knows: a 4 users (w, x, y, z), b 3 (w, x, y), c 2 (w, x), d 1 (w), e none; in all 10. Next
+    came e (w), d (x), c (y) and b (z).
     """
     genres = {"a": ["war"], "b": ["war", "love"], "c": ["love"], "d": "love", "e": []}
     for item, named in genres.items():
@@ -39,7 +39,8 @@ def shop(connection):
                 record(connection, user, items[hour], hour)
     for user, gender in {"w": "F", "x": "F", "y": "M", "z": "M"}.items():
         connection.execute(
-            "update recsql.app_user set attributes = jsonb_build_object('gender', %s::text) where user_id = %s", (gender, user)
+            "update recsql.app_user set attributes = jsonb_build_object('gender', %s::text) where user_id = %s",
+            (gender, user),
         )
     return connection, begin_run(connection, "loo", core=1)
 
@@ -101,7 +102,7 @@ def test_popularity_band_splits_interactions(ranked):
         "on i.item_no = b.item_no order by 1",
         run_no,
     )
-    # Of w's history the run knows a, b, c, d; of x's a, b, c; of y's a, b; of z's a. Ten in all: before a 0, b 4, c 7, d 9.
+    # The run knows a, b, c, d of w; a, b, c of x; a, b of y; a of z. Of the ten, 0 lie before a, 4 before b, 7, 9.
     assert found == [("a", 4, "head"), ("b", 3, "mid"), ("c", 2, "mid"), ("d", 1, "tail"), ("e", 0, "tail")]
 
 
@@ -109,7 +110,8 @@ def test_popularity_metric_by_hand(ranked):
     connection, run_no = ranked
     found = figures(
         connection,
-        "select u.user_id, m.list_popularity, m.tail_share, m.profile_popularity from recsql.popularity_metric(%s, %s, 2) as m "
+        "select u.user_id, m.list_popularity, m.tail_share, m.profile_popularity "
+        "from recsql.popularity_metric(%s, %s, 2) as m "
         "inner join recsql.app_user as u on u.user_no = m.user_no order by 1",
         run_no, METHOD,
     )  # fmt: skip
@@ -159,7 +161,9 @@ def test_group_figures_by_hand(ranked):
     assert found["M", "recall"].value == 1 / 2
     gap = found[GAP, "ndcg_gap"]
     assert gap.value == pytest.approx(1 - D2 / 2)
-    assert (gap.lo, gap.hi) == pytest.approx((1 - D2, 1))  # the women's mean is 1 whoever is drawn, the men's from 0 to D2
+    assert (gap.lo, gap.hi) == pytest.approx(
+        (1 - D2, 1)
+    )  # the women's mean is 1 whoever is drawn, the men's from 0 to D2
     assert gap.n_users == 4
     assert found[GAP, "recall_gap"].value == 1 / 2
 
@@ -192,7 +196,9 @@ def test_lift_compares_lists_with_profiles():
 
 def test_evaluate_fairness_replaces_what_it_wrote(ranked):
     connection, run_no = ranked
-    counted = "select (select count(*) from recsql.user_group_fairness), (select count(*) from recsql.item_group_fairness)"
+    counted = (
+        "select (select count(*) from recsql.user_group_fairness), (select count(*) from recsql.item_group_fairness)"
+    )
     for _ in range(2):
         assert evaluate_fairness(connection, run_no, METHOD, 2) > 0
         # Two groups and a gap by two metrics; head, mid and tail, one domain, two genres.
@@ -223,5 +229,3 @@ def test_readers_may_ask_the_views(ranked):
     connection.execute("set role recsql_reader")
     for view in ("user_group_fairness", "item_group_fairness", "exposure_daily", "item_group_exposure_daily"):
         connection.execute(f"select * from recsql_api.{view}")
-
-

@@ -9,19 +9,29 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from recsql.errors import InputError, NotFoundError
 from recsql.db import explained
+from recsql.errors import InputError, NotFoundError
 
 Connection = psycopg.Connection[Any]
 RUN = 1
 USER = 1
-GENRES = {1: ["war"], 2: ["war"], 3: ["love"], 4: ["love"], 5: ["war", "love"], 6: [], 7: ["war"], 8: ["war"], 9: ["war"]}
+GENRES = {
+    1: ["war"],
+    2: ["war"],
+    3: ["love"],
+    4: ["love"],
+    5: ["war", "love"],
+    6: [],
+    7: ["war"],
+    8: ["war"],
+    9: ["war"],
+}
 """Genres of the items by number; 7, 8 and 9 are the user's history, with the love of 10."""
 
 
 @pytest.fixture(scope="module")
 def shop(server: Any, template: str) -> Any:
-    """A connection to a database with items with genres, and a run that knows one user: three quarters war, one quarter love."""
+    """A connection to a database with items, and a run that knows one user: three quarters war, one quarter love."""
     from recsql.db import connect
 
     with server.clone(template, prefix="recsql_steps") as name, connect(server.url(name)) as opened:
@@ -43,7 +53,9 @@ def shop(server: Any, template: str) -> Any:
         yield opened
 
 
-def calibrated(connection: Connection, items: list[int], scores: list[float], n: int, strength: Any, key: Any = "genres"):
+def calibrated(
+    connection: Connection, items: list[int], scores: list[float], n: int, strength: Any, key: Any = "genres"
+):
     """Effective scores."""
     statement = "select recsql.calibrated(%s, %s, %s::integer[], %s::double precision[], %s, %s::double precision, %s)"
     return connection.execute(statement, (RUN, USER, items, scores, n, strength, key)).fetchone()[0]
@@ -159,8 +171,8 @@ def test_steps_only_change_order(shop, scores, strength, n, prices):
 
 
 def test_charged_by_hand(shop):
-    # Mean 1, deviation sqrt(2/3) = 0.8165, so weights exp(0), exp(-0.8165), exp(-1.633): 1, 0.442, 0.195; chances 0.611,
-    # 0.270, 0.119. With half the strength the first is worth (0.611 - 0.4) / 2, the second 0.270 / 2, the third 0.119 / 2.
+    # Deviation sqrt(2/3) = 0.8165, so weights exp(0), exp(-0.8165), exp(-1.633): 1, 0.442, 0.195; chances 0.611, 0.270,
+    # 0.119. With half the strength the first is worth (0.611 - 0.4) / 2, the others 0.270 / 2 and 0.119 / 2.
     (found,) = shop.execute("select recsql.charged('{2,1,0}', '{0.4,0,0}', 0.5)").fetchone()
     assert found == [1, 2, 0]
     # At a price of 0.3 it is worth (0.611 - 0.3) / 2 and stays.
@@ -170,13 +182,22 @@ def test_charged_by_hand(shop):
 
 
 @pytest.mark.parametrize(
-    ("exposure", "target", "price"),
-    [(0, 5, 0), (5, 5, 0), (4, 5, 0), (7, 0, 1 / 2), (63, 0, 1), (1000, 0, 1), (15, 1, 1 / 2)],
+    ("exposures", "n_items", "prices"),
+    [
+        # Of six items three are free: ranks 1 to 3, 2 in the middle; the others have 4, 5 and 6.
+        ([0, 9, 5, 2], 6, [0, 1, 3 / 4, 2 / 4]),
+        # Two that are alike share the ranks 5 and 6.
+        ([9, 9, 2], 6, [1, 1, (4 - 2) / (5.5 - 2)]),
+        # One impression is no evidence.
+        ([1.0, 1.0, 0.5], 3, [0, 0, 0]),
+        # Where all are shown, the least shown is free, and of the same exposure all are.
+        ([4, 3, 2], 3, [1, 1 / 2, 0]),
+        ([7, 7], 2, [0, 0]),
+    ],
 )
-def test_exposure_charge_by_hand(shop, exposure, target, price):
-    # log64 of (exposure + 1) / (target + 1): 8 is the root of 64.
-    (found,) = shop.execute("select recsql.exposure_charge(%s, %s)", (exposure, target)).fetchone()
-    assert found == pytest.approx(price)
+def test_exposure_prices_by_hand(shop, exposures, n_items, prices):
+    statement = "select recsql.exposure_prices(%s::double precision[], %s)"
+    assert shop.execute(statement, (exposures, n_items)).fetchone()[0] == pytest.approx(prices)
 
 
 def test_reexposed_gives_all_lists_and_spreads_exposure(shop):
@@ -196,7 +217,11 @@ def test_reexposed_gives_all_lists_and_spreads_exposure(shop):
         after = exposures('fused {"n": 2, "exposure": 0.3}')
         assert shop.execute("select recsql.gini(%s)", (after,)).fetchone()[0] < before - 0.05
         assert sum(after) == pytest.approx(120 * (1 + 1 / math.log2(3)))
-        rows = shop.execute("select count(*), count(distinct (user_no, item_no)) from recsql.reexposed(1, '{\"n\": 2}', 0.3, 0, 999)")
+        rows = shop.execute(
+            "select count(*), count(distinct (user_no, item_no)) from recsql.reexposed(1, '{\"n\": 2}', 0.3, 0, 999)"
+        )
         assert rows.fetchone() == (120 * 9, 120 * 9)
-        same = shop.execute("select user_no, item_no, score from recsql.reexposed(1, '{\"n\": 2}', 0, 0, 999) order by 1, 3 desc")
+        same = shop.execute(
+            "select user_no, item_no, score from recsql.reexposed(1, '{\"n\": 2}', 0, 0, 999) order by 1, 3 desc"
+        )
         assert [item for _, item, _ in same.fetchall()[:9]] == list(range(1, 10))
