@@ -37,6 +37,7 @@ def _section(report: dict[str, Any]) -> str:
     is_quality = ranks and report["name"] in ("quality", "cf", "models", "neural_peers", "auc")
     own = {
         "ablation": _changes,
+        "fairness": _fairness,
         "effects": _effects,
         "fusion": _fusion,
         "ope": _estimates,
@@ -238,6 +239,27 @@ def _false_positives(results: dict[str, float]) -> str:
         lines.append(f"| {scenario} | " + " | ".join(told) + " |")
     rest = {key: value for key, value in results.items() if ".aa." not in key}
     return "\n".join(lines) + "\n\n" + _plain(rest)
+
+
+def _fairness(results: dict[str, float]) -> str:
+    """What there was before, then one row a part, control and strength: what it changes."""
+    is_effect = re.compile(r"(validation|test)\.(\w+)\.([\d.]+)\.ndcg")
+    rows = [match.groups() for match in map(is_effect.fullmatch, results) if match]
+    figures = ("gini", "kl", "coverage", "arp", "aplt")
+    lines = [
+        "| part | control | strength | ndcg@10 | " + " | ".join(figures) + " |",
+        "|" + " --- |" * (4 + len(figures)),
+    ]
+    for part, control, strength in rows:
+        of_row = f"{part}.{control}.{strength}"
+        ends = " to ".join(f"{results[f'{of_row}.ndcg.{end}']:+.1%}" for end in ("lo", "hi"))
+        cells = [
+            f"{results[f'{of_row}.ndcg']:+.1%} ({ends})",
+            *(f"{results[f'{of_row}.{name}']:+.1%}" for name in figures),
+        ]
+        lines.append("| " + " | ".join([part, control, strength, *cells]) + " |")
+    rest = {key: value for key, value in results.items() if not key.startswith(("validation.", "test."))}
+    return _plain(rest) + "\n" + "\n".join(lines) + "\n"
 
 
 def _plain(results: dict[str, float]) -> str:

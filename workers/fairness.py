@@ -11,6 +11,7 @@ import numpy as np
 import psycopg
 from numpy.typing import NDArray
 
+from recsql.errors import PipelineError
 from recsql.queries import QUERIES
 from workers.evaluate import N_RESAMPLES, interval
 
@@ -51,8 +52,8 @@ class Measured:
         user_nos: ascending.
         quality: NDCG@k and recall@k, shape ``(n_users, 2)``.
         attributes: of the users.
-        popularity: list popularity, share of the tail and profile popularity of users with a list, shape ``(n_lists, 3)``;
-            NaN where a user had nothing.
+        popularity: list popularity, share of the tail and profile popularity of users with a list, NaN where a user had
+            nothing, shape ``(n_lists, 3)``.
         gini: Gini index of the exposure of items.
         coverage: share of the catalogue that is on any list.
     """
@@ -79,10 +80,10 @@ class Measured:
         return {name: is_in for name, is_in in found.items() if is_in.sum() >= least}
 
     def lift(self, seed: int = 0) -> tuple[float, float, float]:
-        """Popularity lift, mean list popularity over mean profile popularity less 1, and its 95 % interval over users."""
+        """Popularity lift, mean popularity of lists over that of profiles less 1, with its 95 % interval over users."""
         known = self.popularity[~np.isnan(self.popularity[:, 2])]
         if not len(known):
-            return (float("nan"),) * 3
+            return float("nan"), float("nan"), float("nan")
         drawn = np.random.default_rng(seed).integers(0, len(known), (N_RESAMPLES, len(known)))
         lifts = known[:, 0][drawn].mean(axis=1) / known[:, 2][drawn].mean(axis=1) - 1
         lo, hi = np.percentile(lifts, [2.5, 97.5])
@@ -113,6 +114,24 @@ def measure(connection: psycopg.Connection[Any], run_no: int, method: str, k: in
     )
 
 
+def divergence(connection: psycopg.Connection[Any], run_no: int, method: str, key: str, k: int = 10) -> float | None:
+    """Mean over users of how far the categories of their lists are from their own histories, in nats.
+
+    Args:
+        connection: in autocommit mode.
+        run_no: the run.
+        method: as ``recsql.ranked`` has it.
+        key: of the categories, as ``recsql.item_categories`` has it.
+        k: cut-off of the lists.
+
+    Returns:
+        None where no history has categories.
+    """
+    asked = {"run_no": run_no, "method": method, "key": key, "k": k}
+    found = connection.execute(QUERIES["miscalibration"], asked).fetchall()
+    return float(np.mean([value for _, value in found])) if found else None
+
+
 def group_figures(measured: Measured, key: str, seed: int = 0) -> list[GroupFigure]:
     """Quality of each group of users by one attribute, and the gap between the best group and the worst.
 
@@ -125,15 +144,25 @@ def group_figures(measured: Measured, key: str, seed: int = 0) -> list[GroupFigu
     for column, metric in enumerate(METRICS):
         values = {name: measured.quality[is_in, column] for name, is_in in groups.items()}
         for name, ours in values.items():
-            value, lo, hi, n = interval(ours, seed)
-            assert value is not None and lo is not None and hi is not None
-            found.append(GroupFigure(key, name, metric, value, lo, hi, n))
+            found.append(GroupFigure(key, name, metric, *mean_interval(ours, seed), len(ours)))
         if len(values) > 1:
             best, worst = (pick(values, key=lambda name: values[name].mean()) for pick in (max, min))
             gap, lo, hi = difference(values[best], values[worst], seed)
             n = len(values[best]) + len(values[worst])
             found.append(GroupFigure(key, GAP, f"{metric}_gap", gap, lo, hi, n))
     return found
+
+
+def mean_interval(values: NDArray[np.float64], seed: int = 0) -> tuple[float, float, float]:
+    """Mean over users and its 95 % bootstrap interval.
+
+    Raises:
+        PipelineError: there is no user.
+    """
+    value, lo, hi, _ = interval(values, seed)
+    if value is None or lo is None or hi is None:
+        raise PipelineError("Nobody has a list that could be measured: 'recsql status' shows what the run made.")
+    return value, lo, hi
 
 
 def difference(one: NDArray[np.float64], other: NDArray[np.float64], seed: int = 0) -> tuple[float, float, float]:

@@ -25,9 +25,7 @@ def report(
     ] = None,
     controls: Annotated[
         str | None,
-        typer.Option(
-            help='Controls to compare with, as JSON: \'{"exposure": 0.1}\' or \'{"calibration": 0.5, "calibration_key": "genres"}\'.'
-        ),
+        typer.Option(help="Controls to compare with, as JSON: '{\"exposure\": 0.05}'."),
     ] = None,
     k: Annotated[int, typer.Option(min=1, max=100, help="Length of the lists.")] = 10,
     seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
@@ -44,7 +42,7 @@ def report(
     if as_json:
         emit(found.document(), True)
         return
-    _show(found, run_no)
+    _show(found)
 
 
 @app.command()
@@ -98,11 +96,20 @@ def _run(connection: Any, run_no: int | None) -> int:
     return row[0]
 
 
-def _show(found: "Report", run_no: int) -> None:
-    emit({}, False, table(found.whole, f"Lists as a whole, run {run_no}"))
+def _show(found: "Report") -> None:
+    emit({}, False, table(found.whole, f"Lists as a whole, run {found.run_no}"))
     if found.price is not None:
         value, lo, hi = (found.price[name] for name in ("relative", "lo", "hi"))
         emit({}, False, f"The controls change NDCG by {value:+.1%} (95 % interval {lo:+.1%} to {hi:+.1%}).\n")
     if found.users:
-        emit({}, False, table(found.users, "By groups of users"))
+        emit({}, False, table([_condensed(row) for row in found.users], "By groups of users"))
     emit({}, False, table(found.items, "By groups of items"))
+
+
+def _condensed(row: dict[str, Any]) -> dict[str, Any]:
+    """A row with each interval in the cell of its figure."""
+    kept = {name: value for name, value in row.items() if not name.endswith((" lo", " hi"))}
+    for name in ("before", "after"):
+        if name in kept:
+            kept[name] = f"{row[name]:.3f} ({row[f'{name} lo']:.3f} to {row[f'{name} hi']:.3f})"
+    return kept

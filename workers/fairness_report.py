@@ -8,9 +8,9 @@ import numpy as np
 import psycopg
 from numpy.typing import NDArray
 
+from recsql.errors import PipelineError
 from recsql.queries import QUERIES
-from workers.evaluate import interval
-from workers.fairness import GAP, Measured, group_figures, keys, measure
+from workers.fairness import GAP, Measured, divergence, group_figures, keys, mean_interval, measure
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def compare(
     sides = [measure(connection, run_no, method, k) for method in methods]
     names = ("before", "after")[: len(sides)]
     divergences = {
-        f"kl {key}": [_divergence(connection, run_no, side.method, key, k) for side in sides]
+        f"kl {key}": [divergence(connection, run_no, side.method, key, k) for side in sides]
         for key in keys(connection, "item")
         if key not in ("popularity", "domain")
     }
@@ -88,16 +88,19 @@ def relative_change(before: NDArray[np.float64], after: NDArray[np.float64], see
     """Change of a mean over users, and as a share of the mean before with its 95 % interval over the same users.
 
     Users are drawn anew in pairs, before and after together; what is divided by is the mean before of all of them.
+
+    Raises:
+        PipelineError: the mean before is 0.
     """
     mean = float(before.mean())
-    value, lo, hi, _ = interval(after - before, seed)
-    assert value is not None and lo is not None and hi is not None
-    scale = 1 / mean if mean > 0 else float("nan")
-    return {"difference": value, "relative": value * scale, "lo": lo * scale, "hi": hi * scale}
+    value, lo, hi = mean_interval(after - before, seed)
+    if mean == 0:
+        raise PipelineError("Nobody meets anything relevant in the lists as they are, so there is nothing to lose.")
+    return {"difference": value, "relative": value / mean, "lo": lo / mean, "hi": hi / mean}
 
 
 def _figures(measured: Measured, seed: int) -> dict[str, float | None]:
-    value, lo, hi, _ = interval(measured.ndcg, seed)
+    value, lo, hi = mean_interval(measured.ndcg, seed)
     return {
         "ndcg": value,
         "ndcg lo": lo,
@@ -109,12 +112,6 @@ def _figures(measured: Measured, seed: int) -> dict[str, float | None]:
         "aplt": float(measured.popularity[:, 1].mean()),
         "popularity lift": measured.lift(seed)[0],
     }
-
-
-def _divergence(connection: psycopg.Connection[Any], run_no: int, method: str, key: str, k: int) -> float | None:
-    asked = {"run_no": run_no, "method": method, "key": key, "k": k}
-    found = connection.execute(QUERIES["miscalibration"], asked).fetchall()
-    return float(np.mean([value for _, value in found])) if found else None
 
 
 def _user_rows(

@@ -19,7 +19,7 @@ def report(
     users: Annotated[int, typer.Option(min=1, help="Users that ablation and overlap are computed on.")] = 1000,
     controls: Annotated[
         str | None,
-        typer.Option(help="Controls before and after which fairness is shown, as JSON: '{\"exposure\": 0.1}'."),
+        typer.Option(help="Controls before and after which fairness is shown, as JSON: '{\"exposure\": 0.05}'."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the intervals.")] = 0,
     as_json: Json = False,

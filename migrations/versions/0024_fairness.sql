@@ -67,5 +67,5 @@ create table recsql.exposure_price (
 );
 comment on table recsql.exposure_price is
 'One row per slot and item that was shown of late. exposure: its impressions, each 1 / log2(1 + position), halved every half-life; target: what '
-'each item would have if all had the same; price: what recsql.exposed charges for showing it, 0 up to the target.';
+'each item would have if all had the same; price: what recsql.exposed charges for showing it, 0 for what is hardly shown, 1 for what is shown most.';
 create index exposure_price_item_idx on recsql.exposure_price (item_no);

@@ -19,7 +19,7 @@ begin atomic
         array(
             select w.place::integer
             from (
-                select w.place, w.score, (1 - p_strength) * w.weight / sum(w.weight) over () - p_strength * w.price as worth
+                select w.place, w.score, (1 - p_strength) * w.weight / sum(w.weight) over () - w.price * p_strength as worth
                 from weighted as w
             ) as w
             order by w.worth desc, w.score desc, w.place

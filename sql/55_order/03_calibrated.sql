@@ -35,7 +35,8 @@ begin
     select array_agg(s.category), array_agg(s.share), array_agg(0.0::double precision)
     into v_categories, v_wanted, v_sums
     from category_share(p_run_no, p_user_no, p_user_no, p_key) as s;
-    if p_strength = 0 or v_categories is null then
+    -- Next to nothing is nothing: products with it would be out of range.
+    if p_strength < 1e-9 or v_categories is null then
         return p_scores;
     end if;
 

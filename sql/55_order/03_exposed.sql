@@ -12,7 +12,8 @@ declare
     v_prices double precision [];
 begin
     perform check_strength('exposure', p_strength);
-    if p_strength = 0 then
+    -- Next to nothing is nothing: products with it would be out of range.
+    if p_strength < 1e-9 then
         return p_scores;
     end if;
     select array_agg(coalesce(p.price, 0) order by s.place)

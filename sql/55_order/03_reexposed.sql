@@ -24,12 +24,17 @@ declare
     v_scores double precision [];
 begin
     perform check_strength('exposure', p_strength);
+    -- Next to nothing is nothing: products with it would be out of range.
+    if p_strength < 1e-9 then
+        return query select c.* from controlled(p_run_no, p_controls, p_first_user_no, p_last_user_no) as c;
+        return;
+    end if;
     -- Twice, for the first lists meet prices that know nothing yet.
     for v_pass in 1 .. 2 loop
         for v_from in 1 .. cardinality(v_asked_nos) by v_batch loop
             with price as (
-                select e.item_no, exposure_charge(e.exposure, sum(e.exposure) over () / count(*) over ()) as price
-                from unnest(v_catalogue_nos, v_exposures) as e (item_no, exposure)
+                select e.item_no, e.price
+                from unnest(v_catalogue_nos, exposure_prices(v_exposures, cardinality(v_exposures))) as e (item_no, price)
             ),
 
             list as (
@@ -74,5 +79,5 @@ $$;
 
 comment on function recsql.reexposed(integer, jsonb, double precision, integer, integer) is
 'The lists of a run with exposure controlled, as a slot that served them one after the other would: each fifty users pay the prices that what '
-'was shown before has made (exposure_charge, charged), the first n positions count, and all users come twice, of which the second time '
+'was shown before has made (exposure_prices, charged), the first n positions count, and all users come twice, of which the second time '
 'is what is given. p_controls: the other controls, which go before (controlled); p_strength: as of exposed.';

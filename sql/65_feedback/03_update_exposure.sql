@@ -21,7 +21,7 @@ begin
     end if;
     insert into exposure_ledger (slot) values (p_slot) on conflict do nothing;
     -- Of two updates the second waits, and counts what the first did not.
-    select greatest(l.counted_until, v_until - 20 * p_half_life) into v_from
+    select greatest(l.counted_until, v_until - least(20 * p_half_life, interval '100 years')) into v_from
     from exposure_ledger as l
     where l.slot = p_slot
     for update;
@@ -51,10 +51,21 @@ begin
         group by b.item_no
     ),
 
+    priced as (
+        select o.item_no, o.exposure, o.target, o.price
+        from (
+            select array_agg(k.item_no) as item_nos, array_agg(k.exposure) as exposures, array_agg(k.target) as targets
+            from known as k
+        ) as a
+        cross join lateral unnest(
+            a.item_nos, a.exposures, a.targets, exposure_prices(a.exposures, v_n_items)
+        ) as o (item_no, exposure, target, price)
+    ),
+
     written as (
         insert into exposure_price as p (slot, item_no, exposure, target, price)
-        select p_slot, k.item_no, k.exposure, k.target, exposure_charge(k.exposure, k.target)
-        from known as k
+        select p_slot, k.item_no, k.exposure, k.target, k.price
+        from priced as k
         on conflict (slot, item_no) do update
             set exposure = excluded.exposure, target = excluded.target, price = excluded.price
     )
@@ -70,6 +81,6 @@ $$;
 
 comment on function recsql.update_exposure(text, interval) is
 'Brings a slot''s prices of exposure up to the impressions of up to five seconds ago: each adds 1 / log2(1 + position) to its item''s exposure, '
-'which halves every p_half_life, and the price follows from the exposure and its mean over available items (exposure_charge). Impressions whose '
+'which halves every p_half_life, and the prices follow from the exposures of all available items (exposure_prices). Impressions whose '
 'request is not logged count for slot default. Where nothing was shown since, nothing changes. Returns how many impressions were counted. Errors: '
 'RS001 the slot serves nothing, RS002 no half-life.';

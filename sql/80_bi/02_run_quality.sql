@@ -20,5 +20,6 @@ inner join recsql.split as s on s.split_no = r.split_no;
 comment on view recsql_api.run_quality is
 'One row per offline run, method, metric, cut-off and segment: the mean over users, with its 95 % bootstrap interval. method: '
 'a source, fused, or rrf; metric: ndcg, recall, mrr, map and coverage from 0 to 1, popularity_share from 0 to 1, novelty in '
-'bits, diversity as cosine distance; segment: all, or known and new for users with and without history; run_no: as recsql '
-'status shows it.';
+'bits, diversity as cosine distance; of fused alone gini (of the exposure of items) and aplt (share of the tail) from 0 to 1, arp '
+'(mean number of users of an item) and popularity_lift (of lists over histories, less 1); segment: all, or known and new for users '
+'with and without history; run_no: as recsql status shows it.';

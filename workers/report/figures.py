@@ -17,7 +17,7 @@ N_EXAMPLES = 3
 CHART_CUTS = (1, 2, 5, 10, 20, 50)
 """Lengths of lists at which coverage is told."""
 
-CONTROLS: dict[str, Any] = {"exposure": 0.1}
+CONTROLS: dict[str, Any] = {"exposure": 0.05}
 """What fairness is shown before and after, where nothing else is asked for."""
 
 Connection = psycopg.Connection[Any]
