@@ -132,9 +132,14 @@ def test_domain_new_to_a_user_is_served_by_what_he_had_elsewhere(served):
     assert sum(row[2] for row in rows) == pytest.approx(songs["s0"][0])
 
 
-def test_user_who_came_a_moment_ago_is_served_by_content_in_a_new_domain(served):
+def test_user_who_came_a_moment_ago_is_served_by_trend_and_a_little_content_in_a_new_domain(served):
     served.execute("select recsql_api.record_event('fresh', 'f0', 'like')")
-    assert list(recommend(served, "fresh", domain="songs")) == ["s0", "s5"]
+    songs = recommend(served, "fresh", domain="songs")
+    # s5 is liked more; that s0 is like f0 counts 1 / (1 + 10) of the 0.5 that content weighs.
+    assert list(songs) == ["s5", "s0"]
+    parts = {row[0]: row[2] for row in explain(served, "fresh", "s0")}
+    assert parts["cold content"] == pytest.approx(0.5 / 11)
+    assert sum(parts.values()) == pytest.approx(songs["s0"][0])
 
 
 def test_domain_is_served_within_its_filter(served):
