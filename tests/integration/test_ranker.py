@@ -23,6 +23,7 @@ SOURCES = ["sequential", "cosine", "als", "trending"]
 def validated(connection, monkeypatch):
     """A validation run without what takes long, of few users."""
     monkeypatch.setattr(learned, "FEWEST_TO_FIT_ON", 10)
+    monkeypatch.setattr(learned, "FEWEST_TO_FIT_ON", 10)
     ingest.load(connection, SimulatedReader(n_users=120, n_items=40, with_media=False))
     connection.execute("update recsql.source set is_active = source = any(%s)", (SOURCES,))
     return Run(connection, Pipeline(connection, CONFIG).run("validation", until="weights"), "validation", CONFIG)
