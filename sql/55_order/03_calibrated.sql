@@ -13,6 +13,9 @@ language plpgsql
 stable
 set search_path = recsql, pg_temp
 set plan_cache_mode = force_generic_plan
+-- Of short lists; a hash of the whole catalogue costs more than all the rest.
+set enable_hashjoin = off
+set enable_mergejoin = off
 as $$
 #variable_conflict use_column
 declare
@@ -26,6 +29,7 @@ declare
     v_relevances double precision [];
     v_chosen integer [] := '{}';
     v_place integer;
+    v_at integer;
 begin
     perform check_strength('calibration', p_strength);
     if p_key is null then
@@ -41,14 +45,17 @@ begin
     end if;
 
     -- Categories that the user's history lacks have no part in the divergence.
-    select array_agg(c.place), array_agg(c.category_no), array_agg(c.share)
+    select array_agg(c.place order by c.place), array_agg(c.category_no order by c.place), array_agg(c.share order by c.place)
     into v_places, v_nos, v_shares
     from (
-        select s.place::integer as place, array_position(v_categories, c.category) as category_no, 1.0 / jsonb_array_length(i.categories) as share
-        from unnest(p_item_nos) with ordinality as s (item_no, place)
-        inner join item as o on o.item_no = s.item_no
+        select
+            array_position(p_item_nos, o.item_no) as place, array_position(v_categories, c.category) as category_no,
+            1.0::double precision / jsonb_array_length(i.categories) as share
+        from item as o
         cross join lateral (select item_categories(o, p_key) as categories) as i
         cross join lateral jsonb_array_elements_text(i.categories) as c (category)
+        -- Not joined with the list, or the whole catalogue would be read.
+        where o.item_no = any (p_item_nos)
     ) as c
     where c.category_no is not null;
     select array_agg((1 - p_strength) * coalesce((s.score - s.lowest) / nullif(s.highest - s.lowest, 0), 0) order by s.place)
@@ -80,10 +87,10 @@ begin
         limit 1;
         v_chosen := v_chosen || v_place;
         v_relevances[v_place] := null;
-        for v_at in 1 .. coalesce(cardinality(v_places), 0) loop
-            if v_places[v_at] = v_place then
-                v_sums[v_nos[v_at]] := v_sums[v_nos[v_at]] + v_shares[v_at];
-            end if;
+        v_at := array_position(v_places, v_place);
+        while v_places[v_at] = v_place loop
+            v_sums[v_nos[v_at]] := v_sums[v_nos[v_at]] + v_shares[v_at];
+            v_at := v_at + 1;
         end loop;
     end loop;
     return redistributed(p_scores, v_chosen);
