@@ -938,8 +938,13 @@ select recsql.check_category_key(%(key)s);
 select recsql.update_exposure(%(slot)s);
 
 -- exposed_slots --
--- The slots whose exposure is accounted for.
-select l.slot from recsql.exposure_ledger as l inner join recsql.release as r on r.slot = l.slot order by l.slot;
+-- The slots that serve something and whose exposure is accounted for, or is to be.
+select r.slot
+from recsql.release as r
+where
+    exists (select from recsql.exposure_ledger as l where l.slot = r.slot)
+    or exists (select from recsql.control as c where c.slot = r.slot and c.exposure > 0)
+order by r.slot;
 
 -- served_slots --
 -- The slots that serve something.

@@ -39,7 +39,8 @@ create table recsql.control (
     novelty double precision not null default 0 check (novelty between 0 and 1),
     calibration double precision not null default 0 check (calibration between 0 and 1),
     calibration_key text,
-    exposure double precision not null default 0 check (exposure between 0 and 1)
+    exposure double precision not null default 0 check (exposure between 0 and 1),
+    check (calibration = 0 or calibration_key is not null)
 );
 comment on table recsql.control is
 'One row per slot whose lists are ordered by more than score: how strongly by each control, from 0 (not at all) to 1. diversity_method: mmr or dpp '

@@ -13,6 +13,9 @@ begin
     from jsonb_populate_record(
         (select c from control as c where c.slot = p_slot), p_controls - 'slot' - 'n'
     );
+    if v_control.calibration > 0 then
+        perform check_category_key(v_control.calibration_key);
+    end if;
     update control as c
     set
         diversity = v_control.diversity, diversity_method = v_control.diversity_method, novelty = v_control.novelty,
@@ -24,4 +27,4 @@ $$;
 
 comment on function recsql.set_control(text, jsonb) is
 'Has the lists of a slot ordered by controls where a request does not say otherwise; those that p_controls does not name stay as they are. '
-'Errors: RS002 check_controls refuses them.';
+'Errors: RS001 no item has the calibration_key, RS002 check_controls refuses them, or calibration has no key.';

@@ -10,7 +10,8 @@ begin atomic
                 'diversity', nullif(c.merged -> 'diversity', '0'),
                 'diversity_method', case when c.merged ->> 'diversity' <> '0' then coalesce(c.merged -> 'diversity_method', '"mmr"') end,
                 'novelty', nullif(c.merged -> 'novelty', '0'),
-                'calibration', nullif(c.merged -> 'calibration', '0'),
+                -- Without a key there is nothing to be calibrated by, and a list is better than an error.
+                'calibration', case when c.merged ->> 'calibration_key' <> '' then nullif(c.merged -> 'calibration', '0') end,
                 'calibration_key', case when c.merged ->> 'calibration' <> '0' then c.merged -> 'calibration_key' end,
                 'exposure', nullif(c.merged -> 'exposure', '0')
             )
