@@ -35,9 +35,14 @@ begin
                 hint = 'Controls are diversity, diversity_method, novelty, calibration, calibration_key and exposure.';
         end if;
     end loop;
+    if (p_controls ->> 'calibration')::numeric > 0 and p_controls ->> 'calibration_key' is null then
+        raise exception 'calibration needs a key'
+            using errcode = 'RS002', hint = 'Set calibration_key to domain, tags, or the name of an attribute of items, as "genres".';
+    end if;
 end
 $$;
 
 comment on function recsql.check_controls(jsonb) is
 'Sees that controls are {"diversity": 0.3, "diversity_method": "mmr", "novelty": 0, "calibration": 0.5, "calibration_key": "genres", "exposure": 0.2} or '
-'some of these; offline, n is the length of the lists. Errors: RS002 they are not, or a strength is not from 0 to 1.';
+'some of these; offline, n is the length of the lists. Errors: RS002 they are not, a strength is not from 0 to 1, or '
+'calibration lacks its key.';

@@ -7,7 +7,9 @@ as $$
 declare
     v_control control;
 begin
-    perform check_controls(p_controls - 'n');
+    perform check_controls(
+        coalesce((select to_jsonb(c) - 'slot' from control as c where c.slot = p_slot), '{}') || (p_controls - 'n')
+    );
     insert into control (slot) values (p_slot) on conflict do nothing;
     select * into v_control
     from jsonb_populate_record(

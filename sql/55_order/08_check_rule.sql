@@ -32,6 +32,10 @@ declare
     v_wrong text;
     v_compiled record;
 begin
+    -- What can no longer be obeyed can be taken out of force.
+    if tg_op = 'UPDATE' and new.state = 'draft' and to_jsonb(new) - 'state' = to_jsonb(old) - 'state' then
+        return new;
+    end if;
     if v_needed is null then
         raise exception 'there is no kind of rule %', coalesce(new.kind, 'null')
             using errcode = 'RS002', hint = 'Kinds are filter, boost, bury, freshness, cap, promote and pin.';
@@ -73,7 +77,7 @@ begin
         new.segment_path := v_compiled.path;
         new.segment_vars := v_compiled.vars;
     end if;
-    if new.kind = 'pin' then
+    if new.kind = 'pin' and new.state = 'active' then
         perform check_pin(new);
     end if;
     if new.kind = 'filter' and new.state = 'active' then
@@ -85,4 +89,4 @@ $$;
 
 comment on function recsql.check_rule() is
 'Trigger: compiles a rule''s condition and segment, and refuses what cannot be obeyed. Errors: RS001 unknown attribute, RS002 settings that do '
-'not fit the kind or are out of range, a malformed condition, a pin that contradicts an active one, or an active filter that leaves nothing.';
+'not fit the kind or are out of range, a malformed condition, an active pin that contradicts another, or an active filter that leaves nothing.';

@@ -35,7 +35,9 @@ begin
         raise exception 'slot % serves nothing', new.slot
             using errcode = 'RS001', hint = 'Publish a run there first: select recsql.publish(RUN, FUSION_POLICY, SLOT).';
     end if;
-    perform check_controls(new.controls);
+    perform check_controls(
+        coalesce((select to_jsonb(c) - 'slot' from control as c where c.slot = v_experiment.slot), '{}') || new.controls
+    );
     select r.name into v_unknown
     from unnest(new.add_rules || new.drop_rules) as r (name)
     where not exists (select from rule as o where o.rule = r.name)

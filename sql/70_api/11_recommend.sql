@@ -36,6 +36,7 @@ declare
     v_rule_path jsonpath;
     v_rule_vars jsonb;
     v_controls jsonb;
+    v_is_ordered boolean;
     v_is_reordered boolean;
     v_pinned_nos integer[] := '{}';
     v_pinned_rules text[];
@@ -105,9 +106,10 @@ begin
     if v_explore < 1e-9 then
         v_explore := 0;
     end if;
-    if v_is_logged or v_ranking.ranking_policy_no is not null or v_controls is not null
-        or not v_kinds <@ '{filter,pin}'
-    then
+    -- Whether more than the score says what is shown.
+    v_is_ordered := v_is_logged or v_ranking.ranking_policy_no is not null or v_controls is not null
+        or not v_kinds <@ '{filter,pin}';
+    if v_is_ordered then
         v_n_pool := greatest(p_n, least(5 * p_n, 1000));
     end if;
     if v_is_logged then
@@ -220,7 +222,7 @@ begin
         );
     end if;
 
-    if v_n_pool > p_n or v_is_logged or v_explore > 0 then
+    if v_is_ordered or v_pinned_nos <> '{}' then
         v_order := array(
             select i.place::integer
             from unnest(v_item_nos) with ordinality as i (item_no, place)
