@@ -765,12 +765,12 @@ order by s.source_no;
 update recsql.source set is_active = %(is_active)s where source = any(%(sources)s) returning source, is_active as active;
 
 -- write_policy --
--- Keep fitted weights.
+-- Keep fitted weights; a policy that validation has chosen stays chosen when it is fitted anew.
 insert into recsql.fusion_policy (policy, kind, weights, config, run_no, metrics)
 values (%(policy)s, %(kind)s, %(weights)s, %(config)s, %(run_no)s, %(metrics)s)
 on conflict (policy) do update
-    set kind = excluded.kind, weights = excluded.weights, config = excluded.config, run_no = excluded.run_no,
-        metrics = excluded.metrics
+    set kind = excluded.kind, weights = excluded.weights, config = excluded.config,
+        run_no = coalesce(excluded.run_no, fusion_policy.run_no), metrics = excluded.metrics
 returning policy_no;
 
 -- source_numbers --
@@ -815,11 +815,23 @@ where
 order by o.source_no;
 
 -- compared_policies --
--- Fusion policies that SQL executes and that nothing of a run was fitted for.
-select policy
-from recsql.fusion_policy
-where kind <> 'ranker' and coalesce(run_no, (metrics ->> 'fitted_on')::integer) is distinct from %(run_no)s
-order by policy;
+-- Fusion policies that SQL executes and that nothing was fitted for: neither they nor what they put together. What was fitted on an earlier
+-- validation run has seen the same users as well.
+with recursive fitted as (
+    select f.policy
+    from recsql.fusion_policy as f
+    where f.kind = 'ranker' or f.run_no is not null or f.metrics <> '{}'
+    union
+    select f.policy
+    from fitted as p
+    inner join recsql.fusion_policy as f
+        on exists (select from recsql.fusion_reference(f.kind, f.config) as r where r.name = p.policy)
+)
+
+select f.policy
+from recsql.fusion_policy as f
+where f.policy not in (select p.policy from fitted as p)
+order by f.policy;
 
 -- choose_policy --
 -- Have the next runs fuse by a policy, whatever validation chooses.

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recsql.cli.output import Json, check_filter, console, emit, progress_bars, rows, table, told
+from recsql.cli.json_option import read_object
+from recsql.cli.output import Json, console, emit, progress_bars, rows, table, told
 from recsql.errors import ModelError
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def search(
     from recsql import db
     from workers.search import search as search_items
 
-    check_filter(wanted)
+    read_object(f"--filter {wanted}", wanted, '{"genre": "Comedy"}')
     with db.connect() as connection:
         found = search_items(connection, text, n, space=space, domain=domain, wanted=wanted)
     emit(found, as_json, None if found else "Nothing was found.")

@@ -1,10 +1,10 @@
 """``recsql fairness``: quality by groups of users, exposure of items, and the prices that control it."""
 
-import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from recsql.cli.json_option import read_object
 from recsql.cli.output import Json, emit, rows, table
 from recsql.errors import InputError, NotFoundError
 
@@ -77,12 +77,9 @@ def read_controls(text: str) -> dict[str, Any]:
     Raises:
         InputError: it is no JSON object with a control.
     """
-    try:
-        found = json.loads(text)
-    except ValueError as error:
-        raise InputError(f"--controls is no JSON: {error}. For example: '{{\"exposure\": 0.1}}'.") from None
-    if not isinstance(found, dict) or not found:
-        raise InputError("--controls must be a JSON object with a control, as '{\"exposure\": 0.1}'.")
+    found = read_object(f"--controls {text}", text, '{"exposure": 0.1}')
+    if not found:
+        raise InputError("--controls names no control: write it like '{\"exposure\": 0.1}'.")
     return found
 
 
@@ -98,6 +95,8 @@ def _run(connection: Any, run_no: int | None) -> int:
 
 def _show(found: "Report") -> None:
     emit({}, False, table(found.whole, f"Lists as a whole, run {found.run_no}"))
+    if found.controls and found.price is None:
+        emit({}, False, "Nothing relevant is on any list as it is, so there is no NDCG to lose.\n")
     if found.price is not None:
         value, lo, hi = (found.price[name] for name in ("relative", "lo", "hi"))
         emit({}, False, f"The controls change NDCG by {value:+.1%} (95 % interval {lo:+.1%} to {hi:+.1%}).\n")

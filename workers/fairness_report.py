@@ -21,8 +21,8 @@ class Report:
         run_no: the run.
         controls: what is compared with; empty for nothing.
         price: change of the mean NDCG (``difference``), and as a share of it (``relative``) with its 95 % interval
-            (``lo``, ``hi``) over users; None without controls.
-        whole: one row a figure of all lists.
+            (``lo``, ``hi``) over users; None without controls, or where nothing relevant is on any list.
+        whole: one row a figure of all lists, None where it is not known.
         users: one row a key, group and metric.
         items: one row a key and group of items.
     """
@@ -70,9 +70,9 @@ def compare(
     whole += [
         {"figure": figure} | dict(zip(names, values, strict=True))
         for figure, values in divergences.items()
-        if values[0]
+        if values[0] is not None
     ]
-    price = relative_change(sides[0].ndcg, sides[1].ndcg, seed) if controls else None
+    price = relative_change(sides[0].ndcg, sides[1].ndcg, seed) if controls and sides[0].ndcg.any() else None
     return Report(
         run_no, controls, price, whole, _user_rows(connection, sides, names, seed),
         _item_rows(connection, run_no, sides, names, k),
@@ -101,7 +101,7 @@ def relative_change(before: NDArray[np.float64], after: NDArray[np.float64], see
 
 def _figures(measured: Measured, seed: int) -> dict[str, float | None]:
     value, lo, hi = mean_interval(measured.ndcg, seed)
-    return {
+    found = {
         "ndcg": value,
         "ndcg lo": lo,
         "ndcg hi": hi,
@@ -112,6 +112,7 @@ def _figures(measured: Measured, seed: int) -> dict[str, float | None]:
         "aplt": float(measured.popularity[:, 1].mean()),
         "popularity lift": measured.lift(seed)[0],
     }
+    return {name: None if np.isnan(figure) else figure for name, figure in found.items()}
 
 
 def _user_rows(

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from recsql.cli.json_option import read_object
 from recsql.cli.output import Json, emit, rows, table
 from recsql.errors import InputError, NotFoundError
 from workers.fusion_compare import compare
@@ -70,9 +71,13 @@ def add(
         raise InputError("The name of a policy is up to 100 characters on one line, without spaces around it.")
     spec: dict[str, Any] = {}
     if file is not None:
-        if kind or weights or config:
+        if (kind, weights, config) != (None, None, None):
             raise InputError("A file says all of it: leave --kind, --weights and --config out.")
         spec = _read(file)
+    if weights is not None:
+        spec["weights"] = read_object(f"--weights {weights}", weights, '{"sequential": 1}')
+    if config is not None:
+        spec["config"] = read_object(f"--config {config}", config, '{"slots": {"content": 2}}')
     kind_name = kind.value if kind else spec.get("kind")
     if kind_name not in list(Kind):
         raise InputError(f"Say which kind of policy it is: {', '.join(Kind)}.")
@@ -80,8 +85,8 @@ def add(
         "add_fusion_policy",
         policy=name,
         kind=kind_name,
-        weights=json.dumps(_object("weights", weights) if weights else spec.get("weights", {})),
-        config=json.dumps(_object("config", config) if config else spec.get("config", {})),
+        weights=json.dumps(spec.get("weights", {})),
+        config=json.dumps(spec.get("config", {})),
     )
     if not added:
         raise InputError(
@@ -144,7 +149,7 @@ def _found(name: str) -> dict[str, Any]:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        spec = _object(str(file), file.read_text())
+        spec = read_object(str(file), file.read_text(), '{"kind": "rrf", "weights": {"content": 1}}')
     except OSError as error:
         raise InputError(f"{file} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError:
@@ -155,21 +160,6 @@ def _read(file: Path) -> dict[str, Any]:
         if not isinstance(spec.get(key, {}), dict):
             raise InputError(f"{key} in {file} must be a JSON object.")
     return spec
-
-
-def _object(what: str, text: str) -> dict[str, Any]:
-    """A JSON object, without the NaN and Infinity that Python would take."""
-
-    def refuse(constant: str) -> None:
-        raise InputError(f"{what}: {constant} is no number of JSON; weights are numbers from 0 on.")
-
-    try:
-        value = json.loads(text, parse_constant=refuse)
-    except json.JSONDecodeError as error:
-        raise InputError(f"{what}: no JSON, {error.msg} at character {error.pos + 1}.") from None
-    if not isinstance(value, dict):
-        raise InputError(f'{what} must be a JSON object, as {{"sequential": 1}}.')
-    return value
 
 
 def _text(value: Any) -> Any:

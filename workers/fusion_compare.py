@@ -13,9 +13,10 @@ Seed = Annotated[int, typer.Option(min=0, help="Of the folds of users, of traini
 
 
 def compare(protocol: Protocol = "loo", apply: Apply = False, seed: Seed = 0, as_json: Json = False) -> None:
-    """Compare all fusion policies and single sources on the newest validation run, and propose the best policy.
+    """Compare fusion policies and single sources on the newest validation run, and propose the best policy.
 
-    What is learnt is measured on users that it was not fitted on; gain is the NDCG@10 over the best single source.
+    What is learnt is learnt anew and measured on users that it was not fitted on, in place of policies that earlier
+    runs fitted on the same users; gain is the NDCG@10 over the best single source.
     """
     from recsql import db
     from recsql.queries import QUERIES

@@ -1,6 +1,5 @@
 """``recsql policy``, ``recsql ope`` and ``recsql promote``: ways of ordering lists, and what they would be worth."""
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from recsql.cli.json_option import read_object
 from recsql.cli.output import Json, console, emit, rows, table, told
 from recsql.errors import InputError, NotFoundError
 
@@ -243,7 +243,7 @@ def _window(
         end,
         slot,
         domain,
-        None if segment is None else _object(segment, "--segment"),
+        None if segment is None else read_object(f"--segment {segment}", segment, '{"country": "de"}'),
         logging,
     )
 
@@ -257,16 +257,6 @@ def _time(text: str | None, option: str) -> datetime | None:
         raise InputError(
             f"{option} {text} is no time: write it like 2026-01-31 or 2026-01-31T12:00:00+01:00."
         ) from None
-
-
-def _object(text: str, option: str) -> dict[str, Any]:
-    try:
-        found = json.loads(text)
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        raise InputError(f'{option} {text} is no JSON object: write it like \'{{"country": "de"}}\'.')
-    return found
 
 
 @contextmanager

@@ -21,7 +21,7 @@ def report(
         str | None,
         typer.Option(help="Controls before and after which fairness is shown, as JSON: '{\"exposure\": 0.05}'."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the intervals.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the intervals.")] = 0,
     as_json: Json = False,
 ) -> None:
     """Write one HTML page about a run: quality, sources, coverage, fairness, what controls do, examples.
@@ -31,10 +31,15 @@ def report(
     from recsql import db
     from workers.commands import stage_bars
     from workers.fairness_commands import read_controls
+    from workers.report.charts import load_altair
     from workers.report.figures import collect
     from workers.report.page import render
 
-    asked = read_controls(controls) if controls else None
+    asked = None if controls is None else read_controls(controls)
+    if not as_json:
+        # Told before all is computed.
+        load_altair()
+        _check_place(output or Path())
     with db.connect() as connection, progress_bars() as progress:
         bar = stage_bars(progress)("report")
         found = collect(connection, run_no, bar, n_users=users, controls=asked, seed=seed)
@@ -46,7 +51,17 @@ def report(
     try:
         path.write_text(page, encoding="utf-8")
     except OSError as error:
-        raise ConfigurationError(
-            f"{path} cannot be written: {error.strerror}. Name another file by --output."
-        ) from None
+        raise _unwritable(path, error.strerror or str(error)) from None
     console.print(f"Written: {path.resolve()}", markup=False)
+
+
+def _check_place(path: Path) -> None:
+    """See that a file can be written, or files in the current folder."""
+    if path != Path() and path.is_dir():
+        raise _unwritable(path, "it is a folder")
+    if not path.parent.is_dir():
+        raise _unwritable(path, f"there is no folder {path.parent}")
+
+
+def _unwritable(path: Path, reason: str) -> ConfigurationError:
+    return ConfigurationError(f"{path} cannot be written: {reason}. Name another file by --output.")

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from recsql.cli.json_option import read_object
 from recsql.cli.output import Json, emit, rows, table
 from recsql.errors import InputError, NotFoundError
 from recsql.sequential import needed_users
@@ -94,7 +95,7 @@ def add_variant(
         weight=weight,
         is_control=control,
         slot=serve,
-        controls=json.dumps(_object(controls)),
+        controls=json.dumps(read_object(f"--controls {controls}", controls, '{"diversity": 0.3}')),
         add_rules=add_rule or [],
         drop_rules=drop_rule or [],
     )
@@ -223,13 +224,3 @@ def _check_known(name: str) -> None:
 def _check_name(name: str, what: str) -> None:
     if not name or name.strip() != name or len(name) > 100 or not name.isprintable():
         raise InputError(f"The name of {what} is up to 100 characters on one line, without spaces around it.")
-
-
-def _object(text: str) -> dict[str, Any]:
-    try:
-        found = json.loads(text)
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        raise InputError(f"--controls {text} is no JSON object: write it like '{{\"diversity\": 0.3}}'.")
-    return found

@@ -12,8 +12,6 @@ from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
-from recsql.errors import InputError
-
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 console = Console(stderr=True)
@@ -100,18 +98,6 @@ class LogProgress:
             done = f"{completed:,.0f} of {total:,.0f}" if total else f"{completed:,.0f}"
             line = f"{description}: {done}, {now - began:.0f} s{', ' if note else ''}{note}"
             console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-
-def check_filter(wanted: str) -> None:
-    """See that what ``--filter`` says is JSON.
-
-    Raises:
-        InputError: it is not.
-    """
-    try:
-        json.loads(wanted)
-    except ValueError:
-        raise InputError(f'--filter {wanted} is no JSON: write it like \'{{"genre": "Comedy"}}\'.') from None
 
 
 @contextmanager

@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from recsql.cli.output import Json, check_filter, emit, rows, table
+from recsql.cli.json_option import read_object
+from recsql.cli.output import Json, emit, rows, table
 
 
 def recommend(
@@ -72,7 +73,7 @@ def audit(
     as_json: Json = False,
 ) -> None:
     """Replay vector searches beside the exact answer; recsql_api.vector_search_quality keeps what they missed."""
-    check_filter(wanted)
+    read_object(f"--filter {wanted}", wanted, '{"genre": "Comedy"}')
     found = rows("audit_vector_search", n_queries=queries, k=n, filter=wanted, domain=domain)
     shown = ("vectors", "strategy", "n_searches", "recall", "p50_ms", "exact_p50_ms")
     emit(found, as_json, None if as_json else table([{name: row[name] for name in shown} for row in found]))

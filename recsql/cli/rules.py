@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from recsql.cli.json_option import read_object
 from recsql.cli.output import Json, emit, rows, table, told
 from recsql.errors import InputError, NotFoundError
 
@@ -225,13 +226,7 @@ def _condition(text: str | None, option: str) -> Any:
 
     if text is None:
         return None
-    try:
-        return Jsonb(json.loads(text))
-    except ValueError:
-        raise InputError(
-            f"{option} {text} is no JSON: write it like "
-            '\'{"attribute": "genres", "op": "contains", "value": "Horror"}\'.'
-        ) from None
+    return Jsonb(read_object(f"{option} {text}", text, '{"attribute": "genres", "op": "contains", "value": "Horror"}'))
 
 
 def _told(settings: dict[str, Any]) -> str:

@@ -63,6 +63,7 @@ def test_experiment_commands_refuse_what_cannot_be(cli, released):
         (("report", "nobody"), "There is no experiment 'nobody'"),
         (("add-variant", "e", "a", "--weight", "nan"), "--weight is nan"),
         (("add-variant", "e", "a", "--controls", "[1]"), "is no JSON object"),
+        (("add-variant", "e", "a", "--controls", '{"diversity": NaN}'), "NaN is no number of JSON"),
     ):
         assert said in refusal(cli("experiment", *arguments))
 

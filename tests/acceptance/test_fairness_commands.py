@@ -52,8 +52,9 @@ def test_report_tells_the_price_of_controls(cli: Callable[..., Any], run_no: int
 
 def test_report_refuses_what_it_cannot_use(cli: Callable[..., Any], run_no: int) -> None:
     for controls, reason in {
-        "{exposure": "is no JSON",
-        "{}": "must be a JSON object with a control",
+        "{exposure": "is no JSON object",
+        '{"exposure": NaN}': "NaN is no number of JSON",
+        "{}": "names no control",
         '{"exposure": 2}': "from 0 to 1",
         '{"calibration": 0.5, "calibration_key": "Genre"}': "no item has categories by Genre",
     }.items():

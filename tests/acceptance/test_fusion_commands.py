@@ -34,11 +34,14 @@ def test_fusion_policies_are_added_shown_listed_and_dropped(cli, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("add", "x", "--kind", "weighted", "--weights", '{"content": NaN}'), "weights: NaN is no number of JSON"),
+        (
+            ("add", "x", "--kind", "weighted", "--weights", '{"content": NaN}'),
+            '--weights {"content": NaN}: NaN is no number of JSON',
+        ),
         (("add", "x", "--kind", "weighted", "--weights", '{"content": -1}'), "policy x has weight -1 of content"),
         (("add", "x", "--kind", "weighted", "--weights", '{"nowhere": 1}'), "weighs nowhere, which is no source"),
-        (("add", "x", "--kind", "mixed", "--config", "{"), "config: no JSON"),
-        (("add", "x", "--kind", "mixed", "--config", "[]"), "config must be a JSON object"),
+        (("add", "x", "--kind", "mixed", "--config", "{"), "--config { is no JSON object"),
+        (("add", "x", "--kind", "mixed", "--config", "[]"), "--config [] is no JSON object"),
         (("add", "x"), "Say which kind of policy it is: weighted, rrf, switching, mixed, cascade."),
         (("add", "rrf", "--kind", "rrf", "--weights", '{"content": 1}'), "There is a fusion policy 'rrf' already"),
         (("add", " x", "--kind", "rrf", "--weights", '{"content": 1}'), "The name of a policy is up to 100 characters"),

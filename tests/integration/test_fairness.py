@@ -8,6 +8,7 @@ import pytest
 from offline_runs import begin_run, rank, record
 
 from workers.fairness import GAP, Measured, difference, evaluate_fairness, group_figures, measure
+from workers.fairness_report import compare
 
 METHOD = "popularity"
 D1, D2, D3 = 1.0, 1 / math.log2(3), 0.5
@@ -229,3 +230,22 @@ def test_readers_may_ask_the_views(ranked):
     connection.execute("set role recsql_reader")
     for view in ("user_group_fairness", "item_group_fairness", "exposure_daily", "item_group_exposure_daily"):
         connection.execute(f"select * from recsql_api.{view}")
+
+
+def test_report_where_nothing_relevant_is_shown_has_no_price(ranked):
+    # Nobody had a or b next, and nobody's history is known to be of anything: no share of 0 can be lost.
+    connection, run_no = ranked
+    connection.execute(
+        "update recsql.recommendation as r set item_no = i.item_no from recsql.item as i "
+        "where i.item_id = case r.rank when 1 then 'a' else 'c' end and r.run_no = %s and r.user_no <> "
+        "(select u.user_no from recsql.app_user as u where u.user_id = 'y')",
+        (run_no,),
+    )
+    connection.execute(
+        "delete from recsql.recommendation where run_no = %s and user_no = (select user_no from recsql.app_user where "
+        "user_id = 'y')",
+        (run_no,),
+    )
+    found = compare(connection, run_no, {"exposure": 0.5}, 2)
+    assert found.price is None
+    json.dumps(found.document(), allow_nan=False)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from recsql import ingest
+from recsql.errors import PipelineError
 from recsql.readers.simulated import SimulatedReader
 from workers import stages
 from workers.pipeline import Pipeline, PipelineConfig
@@ -192,3 +193,31 @@ def test_compare_measures_as_the_database_does_and_chooses_what_it_proposes(vali
     policy_no = found.choose()
     chosen = validated.connection.execute("select policy_no from recsql.fusion_choice where slot = 'default'")
     assert chosen.fetchone() == (policy_no,)
+
+
+def test_compare_leaves_out_what_was_fitted_on_an_earlier_run_and_what_is_made_of_it(validated):
+    validated.connection.execute(
+        "insert into recsql.fusion_policy (policy, kind, weights, config, metrics) values "
+        """('earlier', 'weighted', '{"cosine": 1}', '{}', '{"fitted_on": 0}'), """
+        """('ours', 'mixed', '{}', '{"slots": {"cosine": 2, "trending": 1}}', '{}'), """
+        """('made of it', 'switching', '{}', '{"branches": [{"max_history": 9, "use": "ours"}], "else": "earlier"}', """
+        "'{}'), "
+        """('of that', 'cascade', '{}', '{"first": "made of it", "second": "cosine", "keep": 9}', '{}')"""
+    )
+    assert {"rrf", "ours", "weighted", "weighted by history", "ranker"} == set(compare(validated).policies)
+
+
+def test_ranker_that_validation_chose_stays_chosen_when_it_is_written_again(ranked):
+    run, _ = ranked
+    choices, found = fitted(run)
+    policy_no = found.write(choices, is_chosen=False)
+    assert policy_no == run.policy_no
+    assert run.one("latest_policy") == policy_no
+
+
+def test_compare_without_anybody_to_compare_on_says_so(validated):
+    validated.connection.execute(
+        "update recsql.event set kind_no = (select kind_no from recsql.event_kind where kind = 'dislike')"
+    )
+    with pytest.raises(PipelineError, match="nobody of whom it is known what came next"):
+        compare(validated)

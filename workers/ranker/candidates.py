@@ -103,7 +103,7 @@ def read_candidates(run: Run, sources: Sources, first: int, last: int) -> Candid
         begins = np.cumsum(counts) - counts
         highest, lowest = (bound.reduceat(scores, begins) for bound in (np.fmax, np.fmin))
         lowest = lowest * (kinds[number] in _SHIFTED)
-        spread = highest - lowest
+        spread = np.nan_to_num(highest - lowest)  # NaN of a list with nothing but NaN
         place = np.searchsorted(every, pairs[said])
         scaled = (scores - np.repeat(lowest, counts)) / np.repeat(np.where(spread == 0, 1, spread), counts)
         parts[place, column] = scaled[said]

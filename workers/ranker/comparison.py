@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from recsql.errors import PipelineError
 from recsql.queries import QUERIES
 from workers.evaluate import interval
 from workers.ranker.candidates import Floats, Sources
@@ -40,7 +41,8 @@ class Comparison:
     Attributes:
         run: the validation run.
         singles: of each source alone, by its name.
-        policies: of each policy, by its name; what is learnt here, on users that it was not fitted on.
+        policies: of each policy that nothing was fitted for, by its name; and of what is learnt here, on users that it
+            was not fitted on.
         learned: what is learnt here; None where there are too few users.
     """
 
@@ -95,10 +97,18 @@ def compare(run: Run, seed: int = 0) -> Comparison:
     Args:
         run: with candidates and scores.
         seed: of the users that are drawn where there are many, of folds and of training.
+
+    Raises:
+        PipelineError: there is nothing to compare, or nobody to compare it on.
     """
     sources: Sources = run.connection.execute(QUERIES["compared_sources"], run.parameters()).fetchall()
     choices = read_choices(run, sources, seed)
     everybody = Asked.of(run)
+    if not sources or not len(everybody.user_nos):
+        raise PipelineError(
+            f"Run {run.run_no} has no candidates, or nobody of whom it is known what came next: it needs users with "
+            "more events ('recsql status' shows how many there are)."
+        )
     is_asked = np.isin(everybody.user_nos, (choices.asked if choices else everybody).user_nos)
 
     def measured(method: str) -> Metrics:
@@ -106,7 +116,7 @@ def compare(run: Run, seed: int = 0) -> Comparison:
         _, ndcg, recall, *_ = np.array(rows, dtype=np.float64)[is_asked].T
         return ndcg, recall
 
-    # What was fitted on these very users is measured by what is learnt without each fold of them.
+    # What was fitted on users such as these is measured by what is learnt without each fold of them.
     names = [name for (name,) in run.connection.execute(QUERIES["compared_policies"], run.parameters()).fetchall()]
     policies = {name: measured(name) for name in names}
     learned = None

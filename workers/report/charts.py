@@ -15,7 +15,12 @@ _WIDTH = 520
 _ACCENT, _PLAIN = "#2563eb", "#94a3b8"
 
 
-def _altair() -> Any:
+def load_altair() -> Any:
+    """The module that draws.
+
+    Raises:
+        ConfigurationError: it is not installed.
+    """
     try:
         import altair
         import vl_convert  # noqa: F401
@@ -26,7 +31,7 @@ def _altair() -> Any:
 
 def svg(chart: "alt.TopLevelMixin") -> str:
     """A chart as one SVG element."""
-    _altair()
+    load_altair()
     text = StringIO()
     chart.save(text, format="svg")
     return text.getvalue()
@@ -42,7 +47,7 @@ def intervals(rows: Rows, label: str, value: str, title: str, highlight: str = "
         title: of the axis.
         highlight: the name whose mark stands out.
     """
-    alt = _altair()
+    alt = load_altair()
     order = [row[label] for row in rows]
     base = alt.Chart(alt.Data(values=list(rows))).encode(
         y=alt.Y(f"{label}:N", sort=order, title=None),
@@ -62,7 +67,7 @@ def stacked(rows: Rows, label: str, parts: dict[str, str], title: str) -> str:
         parts: what each part is called, by its key.
         title: of the axis.
     """
-    alt = _altair()
+    alt = load_altair()
     order = [row[label] for row in rows]
     values = [
         {label: row[label], "part": name, "value": row[key], "place": place}
@@ -84,7 +89,7 @@ def stacked(rows: Rows, label: str, parts: dict[str, str], title: str) -> str:
 
 def heatmap(rows: Rows, y: str, x: str, value: str) -> str:
     """A matrix of shares, with the numbers in its cells."""
-    alt = _altair()
+    alt = load_altair()
     base = alt.Chart(alt.Data(values=list(rows))).encode(
         y=alt.Y(f"{y}:N", title=None), x=alt.X(f"{x}:N", title=None, axis=alt.Axis(labelAngle=-40))
     )
@@ -109,7 +114,7 @@ def curves(rows: Rows, x: str, y: str, series: str, titles: tuple[str, str], *, 
         titles: of both axes.
         is_log: whether x is on a logarithmic scale.
     """
-    alt = _altair()
+    alt = load_altair()
     order = list(dict.fromkeys(row[series] for row in rows))
     scale = alt.Scale(type="log") if is_log else alt.Scale()
     chart = (
