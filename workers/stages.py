@@ -148,7 +148,8 @@ def weights(run: Run, progress: Progress) -> int:
         return len(sources)
     learned = learn_ranker(choices, np.array([named[source] for _, source in sources]))
     gain, lo, hi, _ = interval(learned.ranked[0] - learned.weighted[0], run.config.seed)
-    is_better = lo is not None and lo > 0
+    assert lo is not None
+    is_better = lo > 0
     if is_better:
         run.policy_no = learned.write(choices)
     told = f"NDCG@10 {gain:+.4f} ({lo:+.4f} to {hi:+.4f}) on users that it was not fitted on"

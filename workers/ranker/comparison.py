@@ -84,7 +84,8 @@ class Comparison:
         elif learned and self.proposed == BY_HISTORY:
             policy_no = learned.by_history.write(learned.choices, learned.weights)
         elif learned and self.proposed == WEIGHTED:
-            policy_no = learned.choices.write(f"weighted-{self.run.run_no}-all", "weighted", learned.weights)
+            name, ndcg = f"weighted-{self.run.run_no}-all", learned.ranker.weighted[0]
+            policy_no = learned.choices.write(name, "weighted", learned.weights, ndcg=ndcg)
         else:
             policy_no = self.run.one("fusion_policy_named", policy=self.proposed)
         self.run.connection.execute(QUERIES["choose_policy"], {"policy_no": policy_no})

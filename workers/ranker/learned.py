@@ -48,17 +48,34 @@ class Choices:
         return weights_of(self.found, self.is_hit, rows, self.seed).round(6)
 
     def write(
-        self, policy: str, kind: str, weights: Floats, config: dict[str, Any] | None = None, *, is_chosen: bool = False
+        self,
+        policy: str,
+        kind: str,
+        weights: Floats,
+        config: dict[str, Any] | None = None,
+        ndcg: NDArray[np.float64] | None = None,
+        *,
+        is_chosen: bool = False,
     ) -> int:
-        """Keep a policy, which test and production take over from the run where it ``is_chosen``; its number."""
+        """Keep a policy, which test and production take over from the run where it ``is_chosen``; its number.
+
+        Args:
+            policy: its name; a policy that has it is replaced.
+            kind: how it fuses.
+            weights: of the sources, shape ``(n_sources,)``.
+            config: what the kind needs.
+            ndcg: NDCG@10 of each user by what was not fitted on the user, where that is known.
+            is_chosen: False for one to try.
+        """
         named = {name: float(weight) for (_, name), weight in zip(self.sources, weights, strict=True)}
+        metrics = {} if ndcg is None else {"ndcg@10": float(ndcg.mean())}
         return self.run.one(
             "write_policy",
             policy=policy,
             kind=kind,
             weights=json.dumps(named),
             config=json.dumps(config or {}),
-            metrics=json.dumps({"fitted_on": self.run.run_no}),
+            metrics=json.dumps({"fitted_on": self.run.run_no} | metrics),
             run_no=self.run.run_no if is_chosen else None,
         )
 
@@ -94,8 +111,8 @@ class LearnedRanker:
 
     def write(self, choices: Choices, *, is_chosen: bool = True) -> int:
         """Keep it as a policy; its number."""
-        name = f"ranker-{choices.run.run_no}"
-        return choices.write(name, "ranker", self.ranker.weights, self.ranker.to_config(), is_chosen=is_chosen)
+        name, config, ndcg = f"ranker-{choices.run.run_no}", self.ranker.to_config(), self.ranked[0]
+        return choices.write(name, "ranker", self.ranker.weights, config, ndcg, is_chosen=is_chosen)
 
 
 def learn_ranker(choices: Choices, weights: Floats) -> LearnedRanker:
@@ -144,7 +161,8 @@ class ByHistory:
         branches = [
             {"use": use, "max_history": int(limit)} for use, limit in zip(names[:-1], self.limits[:-1], strict=True)
         ]
-        return choices.write(f"{name}-by-history", "switching", weights, {"branches": branches, "else": names[-1]})
+        config = {"branches": branches, "else": names[-1]}
+        return choices.write(f"{name}-by-history", "switching", weights, config, self.ranked[0])
 
 
 def learn_by_history(choices: Choices) -> ByHistory:
