@@ -66,7 +66,7 @@ begin
         end if;
     end if;
 
-    if new.weights = '{}' then
+    if coalesce(new.weights, '{}') = '{}' then
         new.weights := fusion_weights(new.kind, new.config);
     end if;
     select w.key into v_name

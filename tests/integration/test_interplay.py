@@ -178,6 +178,14 @@ def test_controls_of_a_slot_calibrate_and_expose_what_recommend_gives(shop):
     )
     # Nothing is known of the user's history: the list stays.
     assert shown(shop) == ["i1", "i2", "i3", "i4"]
+    # He had i12, which is of brand b, so that all of the list is to be of b: the best of it come first.
+    shop.execute(
+        "insert into recsql.interaction (run_no, user_no, item_no, step, weight, n_events, at, event_no) "
+        "select r.run_no, u.user_no, i.item_no, 0, 1, 1, now(), 1 from recsql.release as r, recsql.app_user as u, "
+        "recsql.item as i where u.user_id = 'de1' and i.item_id = 'i12'"
+    )
+    assert shown(shop) == ["i7", "i8", "i9", "i10"]
+    assert shown(shop, user="at1") == ["i1", "i2", "i3", "i4"]
 
 
 @pytest.mark.parametrize("kind", ["pin", "boost", "cap", "promote", "filter"])

@@ -155,6 +155,52 @@ def test_down_and_up_again_is_identical(database: str, target: str) -> None:
     assert n_events == (0 if target == "base" else 2)
 
 
+def test_downgrade_of_what_fusion_rules_fairness_and_experiments_hold(database: str) -> None:
+    execute(
+        database,
+        "insert into recsql.domain (domain) values ('film')",
+        "insert into recsql.item (item_id, domain, title) values ('i1', 'film', 'One'), ('i2', 'film', 'Two')",
+        "insert into recsql.app_user (user_id) values ('u1')",
+        "insert into recsql.fusion_policy (policy, kind, config) values "
+        '(\'by_length\', \'switching\', \'{"branches": [{"use": "rrf", "min_history": 3}], "else": "ease"}\'), '
+        "('mix', 'mixed', '{\"slots\": {\"by_length\": 1}}'), "
+        '(\'two\', \'cascade\', \'{"first": "rrf", "second": "ease", "keep": 5}\')',
+        "insert into recsql.fusion_policy (policy, kind, weights) values ('learned', 'ranker', '{\"ease\": 1}')",
+        "insert into recsql.fusion_choice (slot, policy_no) select 'x', f.policy_no from recsql.fusion_policy as f "
+        "where f.policy = 'learned'",
+        "select recsql.begin_run(null, 'x', '{}')",
+        "update recsql.run set state = 'complete'",
+        "select recsql.publish(r.run_no, f.policy_no) from recsql.run as r, recsql.fusion_policy as f "
+        "where f.policy = 'mix'",
+        "insert into recsql.rule (rule, kind, factor, state) values ('b', 'boost', 2, 'active')",
+        "select recsql.set_control('default', '{\"diversity\": 0.3}')",
+        "insert into recsql.phrase (language, key, template) values ('fr', 'ease', 'comme {title}')",
+        "insert into recsql.fairness_key values ('item', 'brand')",
+        "insert into recsql.user_group_fairness select run_no, 'fused', 'gender', 'f', 'ndcg', 10, 0, 0, 0, 1 "
+        "from recsql.run",
+        "insert into recsql.item_group_fairness select run_no, 'fused', 'brand', 'b', 10, 1, 0, 0, 0 from recsql.run",
+        "insert into recsql.exposure_ledger (slot) values ('default')",
+        "insert into recsql.exposure_price select 'default', item_no, 1, 1, 0.5 from recsql.item",
+        "insert into recsql.experiment (experiment, slot) values ('e', 'default')",
+        "insert into recsql.variant (experiment_no, variant, is_control, add_rules) select e.experiment_no, v.variant, "
+        "v.variant = 'a', '{b}' from recsql.experiment as e cross join (values ('a'), ('b')) as v (variant)",
+        "update recsql.experiment set state = 'running'",
+        "select recsql_api.recommend('u1', 1, p_explore => 0.5)",
+    )
+    assert rows(database, "select count(*) from recsql.experiment_user") == [(1,)]
+    before = schema(database)
+    migrate.downgrade(database, "0020")
+    # What was fused is served on, on the scale of reciprocal ranks; what was shown stays known.
+    served = "select f.policy from recsql.release as r inner join recsql.fusion_policy as f using (policy_no)"
+    assert rows(database, served) == [("rrf",)]
+    assert rows(database, "select count(*) from recsql.request") == [(1,)]
+    # English reasons are words of sources again.
+    assert rows(database, "select reason from recsql.source where source = 'trending'") == [("trending now",)]
+    migrate.upgrade(database)
+    assert schema(database) == before
+    assert rows(database, "select count(*) from recsql_api.recommend('u1', 2)") == [(2,)]
+
+
 def test_every_revision_by_itself(database: str) -> None:
     before = schema(database)
     for found in reversed(migrate.revisions()[:-1]):
