@@ -5,8 +5,8 @@ lists as they were fused, and in the order that diversity (by MMR and by DPP) an
 (``recsql.controlled``), by the product's own metrics. ``ndcg_change`` is the relative change of NDCG@10 to the lists
 without controls, with its interval over users, who are paired; ``diversity_change``, ``novelty_change`` and
 ``coverage_change`` likewise, without. ``METHOD.chosen`` is the least strength that on validation makes lists a fifth
-more diverse by the mean distance within them at a cost of no more than 3 % of NDCG, else the greatest that costs no more than
-that; what it does on the test part stands in ``METHOD.chosen.…``.
+more diverse by the mean distance within them at a cost of no more than 3 % of NDCG, else the greatest that costs no
+more than that; what it does on the test part stands in ``METHOD.chosen.…``.
 """
 
 import json

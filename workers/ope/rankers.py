@@ -98,7 +98,7 @@ def _replayed(connection: psycopg.Connection[Any], requests: Requests, scores: A
     draw = scores if scores.ndim == 2 else scores[0]  # where controls are on, all draws are alike
     ranks = ranks_of(requests.pools, draw)
     for row in rows:
-        size = requests.pools.sizes[row]
+        size = int(requests.pools.sizes[row])
         order = items[row, np.argsort(ranks[row, :size])]
         asked = {"request_id": requests.request_ids[row], "item_nos": requests.item_nos[order].tolist()}
         ((replayed,),) = connection.execute(QUERIES["replayed"], asked).fetchall()
