@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import psycopg
+from psycopg import sql
 
 ITEMS = [f"i{n}" for n in range(1, 13)]
 
@@ -60,11 +61,12 @@ def add_rule(connection: psycopg.Connection[Any], rule: str, kind: str, **settin
     columns: dict[str, Any] = {"rule": rule, "kind": kind, "state": "active"} | {
         name: json.dumps(value) if isinstance(value, dict) else value for name, value in settings.items()
     }
-    names = ", ".join([*columns, "item_no"])
-    values = ", ".join(
-        [*(f"%({name})s" for name in columns), "(select item_no from recsql.item where item_id = %(item)s)"]
+    query = sql.SQL(
+        "insert into recsql.rule ({}, item_no) select {}, (select item_no from recsql.item where item_id = {})"
     )
-    connection.execute(f"insert into recsql.rule ({names}) values ({values})", columns | {"item": item})
+    names = sql.SQL(", ").join(map(sql.Identifier, columns))
+    values = sql.SQL(", ").join(map(sql.Placeholder, columns))
+    connection.execute(query.format(names, values, sql.Placeholder("item")), columns | {"item": item})
 
 
 def shown(connection: psycopg.Connection[Any], user: str = "de1", n: int = 4, **options: Any) -> list[str]:
@@ -76,9 +78,12 @@ def scored(
     connection: psycopg.Connection[Any], user: str = "de1", n: int = 4, **options: Any
 ) -> list[tuple[str, float]]:
     """The same with scores."""
-    names = "".join(f", p_{name} => %({name})s" for name in options)
-    query = f"select item_id, score from recsql_api.recommend(%(user)s, %(n)s{names}) order by rank"
-    return connection.execute(query, {"user": user, "n": n, **options}).fetchall()
+    asked = {"user_id": user, "n": n, **options}
+    named = (sql.SQL("{} => {}").format(sql.Identifier(f"p_{name}"), sql.Placeholder(name)) for name in asked)
+    query = sql.SQL("select item_id, score from recsql_api.recommend({}) order by rank").format(
+        sql.SQL(", ").join(named)
+    )
+    return connection.execute(query, asked).fetchall()
 
 
 def where(attribute: str, op: str, value: Any = None) -> dict[str, Any]:

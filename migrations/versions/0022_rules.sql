@@ -53,3 +53,4 @@ comment on table recsql.request is
 'their scores; policy: what ordered them; explore: the probability with which a position went to one of those left, drawn uniformly; '
 'controls: the strength of each control other than 0, rules: the names of the rules in force, pinned: the positions that went to pins, which '
 'are not of the pool; null where there were none.';
+comment on column recsql.policy_propensity.position is 'Among those that were drawn from the pool: recsql.free_position.';

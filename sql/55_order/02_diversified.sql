@@ -20,13 +20,13 @@ declare
     v_lowest double precision := (select min(s.score) from unnest(p_scores) as s (score));
     v_range double precision := coalesce(nullif((select max(s.score) from unnest(p_scores) as s (score)) - v_lowest, 0), 1);
     v_relevances double precision [];
-    v_vectors vector [];
+    v_vectors bandit.draws%type;
     -- mmr: the largest cosine with what is chosen; dpp: what is left of the squared volume, and the rows of the Cholesky factor.
     v_nearest double precision [];
     v_volumes double precision [];
-    v_rows vector [];
-    v_vector vector;
-    v_row vector;
+    v_rows bandit.draws%type;
+    v_vector item_embedding.embedding%type;
+    v_row item_embedding.embedding%type;
     v_volume double precision;
     v_chosen integer [] := '{}';
     v_place integer;

@@ -187,9 +187,9 @@ begin
         ) as f;
     end if;
 
-    if v_item_nos = '{}' then
+    if v_item_nos <@ v_pinned_nos then
         -- Everything is known: what the user saw longest ago is better than an empty list.
-        select array_agg(t.item_no), array_agg('{"seen": 0}'::jsonb)
+        select v_item_nos || coalesce(array_agg(t.item_no), '{}'), v_parts || coalesce(array_agg('{"seen": 0}'::jsonb), '{}')
         into v_item_nos, v_parts
         from (
             select s.item_no
@@ -199,6 +199,7 @@ begin
             inner join eligible_item(
                 null, null, '{}', p_domain, v_filter, v_exclude, v_rule_path, v_rule_vars
             ) as e on e.item_no = s.item_no
+            where s.item_no <> all (v_item_nos)
             order by s.at, s.item_no
             limit p_n
         ) as t;
@@ -207,7 +208,7 @@ begin
     select array_agg(c.component order by c.place), array_agg(c.score order by c.place)
     into v_components, v_scores
     from main_component(v_parts) as c;
-    if v_item_nos is null and v_rule_path is not null then
+    if v_item_nos = '{}' and v_rule_path is not null then
         raise warning 'nothing is left within the rules that filter: %', (
             select string_agg(r.rule, ', ') from unnest(v_rules) as r where r.kind = 'filter'
         );
@@ -223,14 +224,11 @@ begin
     end if;
 
     if v_is_ordered or v_pinned_nos <> '{}' then
-        v_order := array(
-            select i.place::integer
-            from unnest(v_item_nos) with ordinality as i (item_no, place)
-            where i.item_no <> all (v_pinned_nos)
-            order by i.place
-        );
-        v_pool_nos := array(select v_item_nos[o.place] from unnest(v_order) with ordinality as o (place, nth) order by o.nth);
-        v_pool_scores := array(select v_scores[o.place] from unnest(v_order) with ordinality as o (place, nth) order by o.nth);
+        select coalesce(array_agg(i.place order by i.place), '{}'), coalesce(array_agg(i.item_no order by i.place), '{}'),
+            coalesce(array_agg(i.score order by i.place), '{}')
+        into v_order, v_pool_nos, v_pool_scores
+        from unnest(v_item_nos, v_scores) with ordinality as i (item_no, score, place)
+        where i.item_no <> all (v_pinned_nos);
         select coalesce(array_agg(v_order[o.place] order by o.rank), '{}'), coalesce(array_agg(v_pool_nos[o.place] order by o.rank), '{}'),
             coalesce(array_agg(v_pool_scores[o.place] order by o.rank), '{}')
         into v_order, v_pool_nos, v_pool_scores
@@ -345,10 +343,13 @@ comment on function recsql_api.recommend(
 'one that serves nothing gives new items, and one in which an experiment runs what the user''s variant says; p_explore: from 0 to 1, the probability with '
 'which a place goes to an item drawn uniformly from what is left of the best 5 × p_n, in place of the best of them (null: what the promoted '
 'policy says where p_log is true, else 0); p_log: whether to note the request, what it chose from, and what it shows at which '
-'propensity; exploring always does. Gives rank from 1, item_id, score '
-'(higher is better; no unit, to be compared within one answer only; rank is by score unless a policy is promoted or something is '
+'propensity; exploring always does; p_diversity, p_novelty: from 0 to 1, how unlike each other the items are to be by content (recsql.diversified), '
+'and how much what few users had is preferred (recsql.novel); null: what the slot''s row of recsql.control says. The rules of the owner '
+'(recsql.rule) that are in force hold. Gives rank from 1, item_id, score '
+'(higher is better; no unit, to be compared within one answer only; rank is by score unless a policy, a control or a rule orders otherwise, or something is '
 'explored), a reason to show, and a request_id, under which impressions are logged and outcomes are recorded. What the user did since the '
 'last run counts at once, and so do new items, by what they are like. An unknown user gets what is '
 'trending, one who has nothing yet in p_domain what is trending there and like what he had elsewhere; a user who knows '
-'everything gets what was seen longest ago; a filter that nothing matches gives no row. Errors: RS002 p_n, p_filter or p_explore '
+'everything gets what was seen longest ago; a filter that nothing matches gives no row, and where that is a rule''s '
+'a warning. Errors: RS002 p_n, p_filter, p_exclude (more than 10,000 ids), p_explore, p_diversity or p_novelty '
 'out of range, or what is logged has a malformed user id or no slot; 42501 logging by an account without recsql_writer.';

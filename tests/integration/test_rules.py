@@ -39,7 +39,7 @@ def refused(shop, *arguments, **settings):
     with pytest.raises(psycopg.Error) as told:
         add_rule(shop, *arguments, **settings)
     assert told.value.diag.message_hint or told.value.sqlstate not in {"RS001", "RS002"}
-    return told.value.sqlstate, told.value.diag.message_primary
+    return told.value.sqlstate, str(told.value.diag.message_primary)
 
 
 @pytest.mark.parametrize(
@@ -342,6 +342,17 @@ def test_pin_of_an_item_of_which_nothing_is_known(shop):
     add_rule(shop, "launch", "pin", item="new", position=2)
     assert scored(shop) == [("i1", 12), ("new", 0), ("i2", 11), ("i3", 10)]
     assert shown(shop, "nobody")[1] == "new"
+
+
+def test_pin_is_not_all_that_is_left(shop):
+    shop.execute("select recsql_api.upsert_item('new', 'New', p_domain => 'films')")
+    add_rule(shop, "launch", "pin", item="new", position=2)
+    for n, item in enumerate(ITEMS):
+        shop.execute(
+            "select recsql_api.record_event('de1', %s, 'view', null, now() - %s * interval '1 day')", (item, n)
+        )
+    # What was seen longest ago stands around it.
+    assert shown(shop, n=3) == ["i12", "new", "i11"]
 
 
 def test_pins_count_for_caps_and_promotions(shop):
