@@ -60,6 +60,7 @@ values
 ('de', 'ease_whole', 'passt zu {title}'),
 ('de', 'cosine_whole', 'beliebt bei allen, die {title} mochten'),
 ('de', 'user_cosine', 'beliebt bei Leuten wie dir'),
+('de', 'user_transformer', 'beliebt bei Leuten wie dir'),
 ('de', 'popular_segment', 'bei Leuten wie dir gefragt'),
 ('de', 'new_items', 'neu'),
 ('de', 'cross_domain', 'passt zu dem, was du sonst magst'),

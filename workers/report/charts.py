@@ -33,7 +33,8 @@ def svg(chart: "alt.TopLevelMixin") -> str:
     """A chart as one SVG element."""
     load_altair()
     text = StringIO()
-    chart.save(text, format="svg")
+    # Browsers may have a wider font than the one that labels were measured by.
+    chart.properties(padding={"left": 30, "right": 60, "top": 5, "bottom": 5}).save(text, format="svg")
     return text.getvalue()
 
 

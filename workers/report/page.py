@@ -1,13 +1,15 @@
 """The page: figures and charts in one HTML file, with nothing fetched from anywhere."""
 
+from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
 from recsql import __version__
 from workers.report import charts
 
-MOST_PARTS = 6
-"""Components of a recommendation that are drawn; what is left is one more."""
+COLOURS = ("#2563eb", "#f59e0b", "#10b981", "#ef4444", "#8b5cf6", "#06b6d4")
+OTHERS = "#94a3b8"
+"""Colour of the components for which there is no other, which are drawn as one."""
 
 
 def render(found: dict[str, Any]) -> str:
@@ -21,13 +23,14 @@ def render(found: dict[str, Any]) -> str:
     environment = Environment(
         loader=PackageLoader("workers.report", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
+    colours = _colours(found["examples"])
     environment.filters["figure"] = lambda value: "-" if value is None else f"{value:.4g}"
     return environment.get_template("page.html.j2").render(
         found,
         charts=_charts(found),
         metrics=_by_method(found["quality"]),
         segments=_segments(found["quality"]),
-        examples=[user | {"list": [_drawn(row) for row in user["list"]]} for user in found["examples"]],
+        examples=[user | {"list": [_drawn(row, colours) for row in user["list"]]} for user in found["examples"]],
         made_at=datetime.now(UTC),
         version=__version__,
     )
@@ -69,7 +72,9 @@ def _charts(found: dict[str, Any]) -> dict[str, str]:
 def _by_method(quality: list[dict[str, Any]]) -> dict[str, Any]:
     """Names of metrics, and their values for all users by method, the best by NDCG first."""
     rows = [row for row in quality if row["segment"] == "all"]
-    names = sorted({row["metric"] for row in rows}, key=lambda name: (name != "ndcg@10", name))
+    known = Counter(row["metric"] for row in rows)
+    # What is known of every method comes first.
+    names = sorted(known, key=lambda name: (name != "ndcg@10", -known[name], name))
     values: dict[str, dict[str, Any]] = {}
     for row in rows:
         values.setdefault(row["method"], {})[row["metric"]] = row
@@ -81,11 +86,25 @@ def _segments(quality: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [row for row in quality if row["segment"] != "all" and row["metric"] == "ndcg@10"]
 
 
-def _drawn(row: dict[str, Any]) -> dict[str, Any]:
-    """A recommendation whose parts have widths in per cent of its score, the largest first."""
-    parts = sorted(row["parts"].items(), key=lambda part: -part[1])
-    shown = [{"name": name, "value": value} for name, value in parts[:MOST_PARTS]]
-    if parts[MOST_PARTS:]:
-        shown.append({"name": "others", "value": sum(value for _, value in parts[MOST_PARTS:])})
-    total = sum(abs(part["value"]) for part in shown) or 1
-    return row | {"parts": [part | {"width": 100 * abs(part["value"]) / total} for part in shown]}
+def _colours(examples: list[dict[str, Any]]) -> dict[str, str]:
+    """The colour of each component, of as many as there are colours: those that add most to the scores."""
+    totals: dict[str, float] = {}
+    for user in examples:
+        for row in user["list"]:
+            for name, value in row["parts"].items():
+                totals[name] = totals.get(name, 0) + abs(value)
+    return dict(zip(sorted(totals, key=lambda name: (-totals[name], name)), COLOURS, strict=False))
+
+
+def _drawn(row: dict[str, Any], colours: dict[str, str]) -> dict[str, Any]:
+    """A recommendation whose parts have a colour and a width in per cent of its score."""
+    parts = [
+        {"name": name, "value": row["parts"][name], "colour": colour}
+        for name, colour in colours.items()
+        if name in row["parts"]
+    ]
+    others = [value for name, value in row["parts"].items() if name not in colours]
+    if others:
+        parts.append({"name": "others", "value": sum(others), "colour": OTHERS})
+    total = sum(abs(part["value"]) for part in parts) or 1
+    return row | {"parts": [part | {"width": 100 * abs(part["value"]) / total} for part in parts]}
