@@ -666,7 +666,7 @@ order by u.user_no;
 
 -- reset_attributions --
 -- Make an empty partition for a version's attributions.
-select recsql.reset_attributions(%(version_no)s::integer);
+select recsql.reset_version_vectors('attribution', %(version_no)s::integer);
 
 -- keep_attributions --
 -- Some users' attributions of a version as those of another; the users who have any.
@@ -1729,7 +1729,7 @@ select distinct t.user_no, t.n_before from recsql.transition(%(run_no)s::integer
 
 -- reset_state_vectors --
 -- Make an empty partition for a version's states.
-select recsql.reset_state_vectors(%(version)s::integer);
+select recsql.reset_version_vectors('state_vector', %(version)s::integer);
 
 -- other_user --
 -- A user who is not of a simulation, if there is one, and whether he is of another one.

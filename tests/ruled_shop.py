@@ -89,3 +89,24 @@ def scored(
 def where(attribute: str, op: str, value: Any = None) -> dict[str, Any]:
     """A comparison as conditions have it."""
     return {"attribute": attribute, "op": op} | ({} if value is None else {"value": value})
+
+
+def add_policy(shop: psycopg.Connection[Any]) -> int:
+    """Number of a new ranking policy, ``last``, by whose model the last item is the best for everybody."""
+    ((model_no,),) = shop.execute("insert into recsql.model (model) values ('m') returning model_no").fetchall()
+    ((version_no,),) = shop.execute(
+        "insert into recsql.model_version (model_no, config, dim) values (%s, '{}', 1) returning version_no",
+        (model_no,),
+    ).fetchall()
+    shop.execute("select recsql.add_model_vectors(%s::integer, 1)", (version_no,))
+    shop.execute(
+        "insert into recsql.item_vector select %s, item_no, ('[' || item_no || ']')::vector from recsql.item",
+        (version_no,),
+    )
+    shop.execute("insert into recsql.user_vector select %s, user_no, '[1]' from recsql.app_user", (version_no,))
+    ((number,),) = shop.execute(
+        "insert into recsql.ranking_policy (policy, kind, version_no) values ('last', 'model', %s) "
+        "returning ranking_policy_no",
+        (version_no,),
+    ).fetchall()
+    return number

@@ -21,7 +21,7 @@ begin atomic
         where x.run_no = p_run_no and x.user_no = p_user_no
     )
 
-    select j.item_no, j.model, a.item_no, ((a.embedding <#> w.embedding) - (a.embedding <#> t.embedding)) / j.distance
+    select j.item_no, j.model, a.item_no as evidence_no, ((a.embedding <#> w.embedding) - (a.embedding <#> t.embedding)) / j.distance
     from judged as j
     inner join recsql.item_vector as t on t.version_no = j.version_no and t.item_no = j.item_no
     inner join recsql.item_vector as w on w.version_no = j.version_no and w.item_no = j.weakest_no

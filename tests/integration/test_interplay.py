@@ -2,7 +2,7 @@
 
 import psycopg
 import pytest
-from ruled_shop import add_rule, add_vectors, open_shop, scored, shown, where
+from ruled_shop import add_policy, add_rule, add_vectors, open_shop, scored, shown, where
 
 from recsql.db import connect
 
@@ -26,23 +26,7 @@ def shop(server, shop_template):
 @pytest.fixture
 def policy_no(shop):
     """A policy that ranks the last item first."""
-    ((model_no,),) = shop.execute("insert into recsql.model (model) values ('m') returning model_no").fetchall()
-    ((version_no,),) = shop.execute(
-        "insert into recsql.model_version (model_no, config, dim) values (%s, '{}', 1) returning version_no",
-        (model_no,),
-    ).fetchall()
-    shop.execute("select recsql.add_model_vectors(%s::integer, 1)", (version_no,))
-    shop.execute(
-        "insert into recsql.item_vector select %s, item_no, ('[' || item_no || ']')::vector from recsql.item",
-        (version_no,),
-    )
-    shop.execute("insert into recsql.user_vector select %s, user_no, '[1]' from recsql.app_user", (version_no,))
-    ((number,),) = shop.execute(
-        "insert into recsql.ranking_policy (policy, kind, version_no) values ('last', 'model', %s) "
-        "returning ranking_policy_no",
-        (version_no,),
-    ).fetchall()
-    return number
+    return add_policy(shop)
 
 
 def open_experiment(shop, **variant):
