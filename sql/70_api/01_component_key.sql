@@ -5,7 +5,8 @@ language sql
 immutable
 begin atomic
     select case
-        when split_part(p_component, ' ', 1) in ('rule', 'control') then split_part(p_component, ' ', 1)
+        when starts_with(p_component, 'rule ') then 'rule'
+        when starts_with(p_component, 'control ') then 'control'
         else split_part(p_component, ' ', -1)
     end;
 end;

@@ -5,9 +5,13 @@ language sql
 stable
 begin atomic
     select coalesce(
-        (select p.template from recsql.phrase as p where p.language = p_language and p.key = p_key),
-        (select p.template from recsql.phrase as p where p.language = split_part(p_language, '-', 1) and p.key = p_key),
-        (select p.template from recsql.phrase as p where p.language = 'en' and p.key = p_key),
+        (
+            select p.template
+            from recsql.phrase as p
+            where p.language in (p_language, split_part(p_language, '-', 1), 'en') and p.key = p_key
+            order by p.language = p_language desc, p.language = 'en'
+            limit 1
+        ),
         (
             select s.reason
                 || case when s.kind in ('similarity', 'vector') and s.history_length is not null then ' {title}' else '' end

@@ -25,11 +25,10 @@ declare
     v_explore double precision;
     v_is_logged boolean := coalesce(p_log, false) or coalesce(p_explore, 0) > 0;
     v_n_pool integer := p_n;
-    v_user_no integer := (select u.user_no from app_user as u where u.user_id = p_user_id);
+    v_user app_user := (select u from app_user as u where u.user_id = p_user_id);
+    v_user_no integer := v_user.user_no;
+    v_language text := coalesce(p_context ->> 'language', v_user.attributes ->> 'language', 'en');
     v_context_no integer := (select i.item_no from item as i where i.item_id = p_context ->> 'item_id');
-    v_language text := coalesce(
-        p_context ->> 'language', (select u.attributes ->> 'language' from app_user as u where u.user_no = v_user_no), 'en'
-    );
     v_request_id uuid := gen_random_uuid();
     v_exclude integer[] := array(
         select i.item_no from item as i where i.item_id = any (p_exclude || (p_context ->> 'item_id'))

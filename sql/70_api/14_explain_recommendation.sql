@@ -20,11 +20,10 @@ as $$
 declare
     v_run_no integer;
     v_policy_no integer;
-    v_user_no integer := (select u.user_no from app_user as u where u.user_id = p_user_id);
+    v_user app_user := (select u from app_user as u where u.user_id = p_user_id);
+    v_user_no integer := v_user.user_no;
+    v_language text := coalesce(p_language, v_user.attributes ->> 'language', 'en');
     v_item_no integer := (select i.item_no from item as i where i.item_id = p_item_id);
-    v_language text := coalesce(
-        p_language, (select u.attributes ->> 'language' from app_user as u where u.user_no = v_user_no), 'en'
-    );
     v_new_nos integer[];
     v_new_weights double precision[];
     v_known_nos integer[];

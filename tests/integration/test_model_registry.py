@@ -43,10 +43,11 @@ def pruned(connection, keep, dry_run=False):
 
 
 def size(connection, version_no):
-    """Bytes of a version's artifact and of both its partitions."""
+    """Bytes of a version's artifact and of its partitions, of which those of production runs have one more."""
     return connection.execute(
         "select octet_length(artifact) + pg_total_relation_size(('recsql.item_vector_' || version_no)::regclass) "
         "+ pg_total_relation_size(('recsql.user_vector_' || version_no)::regclass) "
+        "+ coalesce(pg_total_relation_size(to_regclass('recsql.attribution_' || version_no)), 0) "
         "from recsql.model_version where version_no = %s",
         (version_no,),
     ).fetchone()[0]
