@@ -494,7 +494,9 @@ def test_what_cannot_be_made_says_why(connection: Connection, server: Any, templ
     add_bandit(connection, "b", CONFIG)
     with pytest.raises(InputError, match="ranking policy 'b' already"):
         add_bandit(connection, "b", CONFIG)
-    connection.execute("insert into recsql.fusion_policy (policy, kind, weights) values ('mixed', 'rrf', '{}')")
+    connection.execute(
+        "insert into recsql.fusion_policy (policy, kind, weights) values ('mixed', 'rrf', '{\"ease\": 1}')"
+    )
     for taken in ("mixed", "no release"):
         with pytest.raises(InputError, match=f"'{taken}' is what requests without a ranking policy"):
             add_bandit(connection, taken, CONFIG)
