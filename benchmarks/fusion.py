@@ -55,8 +55,8 @@ def main() -> None:
             if name in told:
                 results |= _ratio(f"{name}.ratio", ndcg, found[best][0], options.seed)
                 results |= _ratio(f"{name}.ratio_to_test_best", ndcg, found[test_best][0], options.seed)
-    proposed = max(told, key=lambda name: results[f"{name}.validation"])
-    report.publish(results, options.save, best_single=best, test_best_single=test_best, proposed=proposed)
+        chosen_policies = {"best_single": best, "test_best_single": test_best, "proposed": compared.proposed}
+    report.publish(results, options.save, **chosen_policies)
 
 
 @contextmanager

@@ -32,7 +32,7 @@ def compare(protocol: Protocol = "loo", apply: Apply = False, seed: Seed = 0, as
             )
         found = comparison.compare(Run(connection, row[0], "validation", PipelineConfig(protocol, seed=seed)), seed)
         policy_no = found.choose() if apply else None
-    methods, proposed = found.rows(seed), found.proposed
+    methods, proposed = found.rows(), found.proposed
     gain = next(method for method in methods if method["is_policy"] and method["method"] == proposed)
     told = {"run_no": row[0], "best_single": found.best_single, "proposed": proposed}
     told |= {"is_beyond_chance": gain["gain_lo"] > 0, "policy_no": policy_no, "methods": methods}

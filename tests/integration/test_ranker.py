@@ -185,9 +185,8 @@ def test_compare_measures_as_the_database_does_and_chooses_what_it_proposes(vali
             "select avg(ndcg) from recsql.user_metric(%s, %s)", (validated.run_no, name)
         ).fetchone()[0]
         assert found.singles[name][0].mean() == pytest.approx(ndcg)
-    rows = found.rows(0)
-    proposed = next(row for row in rows if row["is_policy"])
-    assert proposed["method"] == found.proposed
+    rows = found.rows()
+    assert found.proposed in found.policies
     single = next(row for row in rows if not row["is_policy"])
     assert (single["method"], single["gain"]) == (found.best_single, 0)
     policy_no = found.choose()

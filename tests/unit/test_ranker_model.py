@@ -23,6 +23,7 @@ def made_up(sources, rng):
     found = Candidates(users, np.full(N_USERS, N_ITEMS), items, parts, ranks, np.ones((N_USERS, len(sources))))
     features = np.zeros((n_pairs, len(feature_names(sources))))
     features[:, : len(sources)] = np.log(parts + 0.02)
+    features[:, -1] = 1
     return found, features
 
 
@@ -79,7 +80,7 @@ def test_attributions_are_the_integral_of_the_gradient():
     ranker = Ranker(["a"], np.ones(1), np.zeros(len(names)), np.ones(len(names)), hidden, np.zeros(1), np.array([3.0]))
     features = np.zeros((1, len(names)))
     features[0, 0] = np.log(0.02)
-    features[0, column] = 1.0
+    features[0, column] = features[0, -1] = 1.0
     expected = np.zeros(len(names))
     expected[column] = 3 * np.tanh(2.0)
     assert ranker.attributions(features)[0] == pytest.approx(expected)
@@ -94,6 +95,23 @@ def test_item_that_nothing_speaks_for_is_worth_nothing(gated):
     silent[0, :8] = [np.log(0.02)] * 2 + [0.0] * 6
     silent[0, -1] = 3.0
     assert ranker.scores(nothing, silent) == pytest.approx(0, abs=1e-6)
+
+
+def test_nothing_is_added_for_users_without_a_history(gated):
+    found, features, _, weights, ranker, _ = gated
+    new = features.copy()
+    new[:, -1] = 0
+    assert ranker.scores(found, new) == pytest.approx(found.parts @ weights[0], abs=1e-9)
+    assert not ranker.attributions(new).any()
+
+
+def test_users_without_a_history_teach_nothing(gated):
+    found, features, is_hit, weights, _, _ = gated
+    new = features.copy()
+    new[:, -1] = 0
+    ranker, crossed = fit_ranker(["a", "b"], found, new, is_hit, weights)
+    assert not ranker.outputs.any()
+    assert crossed == pytest.approx(found.parts @ weights[0])
 
 
 def test_fit_is_the_same_under_a_seed_and_another_under_another(gated):

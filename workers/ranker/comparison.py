@@ -44,12 +44,14 @@ class Comparison:
         policies: of each policy that nothing was fitted for, by its name; and of what is learnt here, on users that it
             was not fitted on.
         learned: what is learnt here; None where there are too few users.
+        seed: of the resampling of users.
     """
 
     run: Run
     singles: dict[str, Metrics]
     policies: dict[str, Metrics]
     learned: Learned | None
+    seed: int = 0
 
     @property
     def best_single(self) -> str:
@@ -58,10 +60,14 @@ class Comparison:
 
     @property
     def proposed(self) -> str:
-        """The policy of the highest NDCG@10."""
-        return _best(self.policies)
+        """The policy of the highest NDCG@10; the weighted sum, as long as that may be as good."""
+        best = _best(self.policies)
+        if WEIGHTED not in self.policies or best == WEIGHTED:
+            return best
+        _, lo, _, _ = interval(self.policies[best][0] - self.policies[WEIGHTED][0], self.seed)
+        return best if lo is not None and lo > 0 else WEIGHTED
 
-    def rows(self, seed: int) -> list[dict[str, Any]]:
+    def rows(self) -> list[dict[str, Any]]:
         """One row a method, the best first: figures, and what it gains in NDCG@10 over the best single source, paired.
 
         Intervals are of 95 %, over resamples of users.
@@ -69,8 +75,8 @@ class Comparison:
         best, found = self.singles[self.best_single][0], []
         for is_policy, methods in ((False, self.singles), (True, self.policies)):
             for name, (ndcg, recall) in methods.items():
-                value, lo, hi, n_users = interval(ndcg, seed)
-                gain, gain_lo, gain_hi, _ = interval(ndcg - best, seed)
+                value, lo, hi, n_users = interval(ndcg, self.seed)
+                gain, gain_lo, gain_hi, _ = interval(ndcg - best, self.seed)
                 row = {"method": name, "is_policy": is_policy, "ndcg@10": value, "lo": lo, "hi": hi}
                 row |= {"recall@10": float(recall.mean()), "gain": gain, "gain_lo": gain_lo, "gain_hi": gain_hi}
                 found.append(row | {"n_users": n_users})
@@ -129,7 +135,7 @@ def compare(run: Run, seed: int = 0) -> Comparison:
             BY_HISTORY: learned.by_history.ranked,
             RANKER: learned.ranker.ranked,
         }
-    return Comparison(run, {name: measured(name) for _, name in sources}, policies, learned)
+    return Comparison(run, {name: measured(name) for _, name in sources}, policies, learned, seed)
 
 
 def _best(methods: dict[str, Metrics]) -> str:

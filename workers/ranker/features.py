@@ -44,6 +44,11 @@ def silent(n_sources: int) -> Floats:
     return np.repeat([np.log(_SMALLEST_PART), 0, 0, 0], n_sources)
 
 
+def has_history(features: Floats) -> NDArray[np.bool_]:
+    """Whether the user of each candidate has a history, shape ``(n_pairs,)``."""
+    return features[:, -1] > 0
+
+
 @dataclass(frozen=True)
 class FeatureReader:
     """Features of a run's candidates.

@@ -1,5 +1,6 @@
 """Fitting the ranker on what users of a validation run went on to."""
 
+import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from workers.binary import within
 from workers.fusion_weights import CHOICES_TO_FIT_ON, fit_weights
 from workers.ranker.candidates import Candidates, Floats
+from workers.ranker.features import has_history
 from workers.ranker.model import Ranker
 
 N_FOLDS = 5
@@ -40,8 +42,8 @@ def fit_ranker(
 
         -Σ_users mean_t log( exp(w · x_t + g(f_t)) / Σ_i exp(w · x_i + g(f_i)) )
 
-    and begins at ``g = 0``, so that a network that learns nothing leaves the weighted sum as it is. Deterministic under
-    a seed.
+    and begins at ``g = 0``, so that a network that learns nothing leaves the weighted sum as it is. Users without a
+    history teach it nothing; see :class:`Ranker`. Deterministic under a seed.
 
     Args:
         sources: names, in the order of the columns of ``near.parts``.
@@ -60,13 +62,15 @@ def fit_ranker(
         Cao et al., Learning to Rank: From Pairwise Approach to Listwise Approach, ICML 2007.
         Breiman, Bagging Predictors, Machine Learning 1996.
     """
-    blank = _blank(sources, weights[0], features)
+    is_known = has_history(features)
+    blank = _blank(sources, weights[0], features[is_known])
     read = blank.standardised(features)
     folds, crossed, networks = folds_of(near, seed)[near.owner], np.zeros(len(read)), []
     for fold, own in enumerate(weights[1:]):
         is_held, sums = folds == fold, near.parts @ own
         fitted_on, held = (
-            _lists(near.take(rows), read[rows], sums[rows], is_hit[rows]) for rows in (~is_held, is_held)
+            _lists(near.take(rows), read[rows], sums[rows], is_hit[rows])
+            for rows in (is_known & ~is_held, is_known & is_held)
         )
         networks.append(_train(fitted_on, held, seed + fold))
         one = _with_units(replace(blank, weights=own), networks[-1:])
@@ -100,7 +104,10 @@ def weights_of(found: Candidates, is_hit: NDArray[np.bool_], rows: NDArray[np.bo
 def _blank(sources: list[str], weights: Floats, features: Floats) -> Ranker:
     """The ranker that adds nothing."""
     n_features = features.shape[1]
-    means, deviations = np.nan_to_num(np.nanmean(features, axis=0)), np.nanstd(features, axis=0)
+    with warnings.catch_warnings():
+        # Of features that are never known, and of no users, the mean is NaN.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        means, deviations = np.nan_to_num(np.nanmean(features, axis=0)), np.nanstd(features, axis=0)
     deviations = np.where(deviations > _SMALLEST_DEVIATION, deviations, np.inf)
     return Ranker(sources, weights, means, deviations, np.zeros((0, n_features)), np.zeros(0), np.zeros(0))
 

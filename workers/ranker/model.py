@@ -10,7 +10,7 @@ from safetensors.numpy import load, save
 
 from recsql.errors import ModelError
 from workers.ranker.candidates import Candidates, Floats
-from workers.ranker.features import OF_SOURCE, feature_names, silent
+from workers.ranker.features import OF_SOURCE, feature_names, has_history, silent
 
 N_RERANKED = 200
 """Candidates of a user, the best by the weighted sum, that are ranked anew."""
@@ -31,7 +31,8 @@ class Ranker:
 
         score = w · x + Σ_k v_k (tanh(a_k · z + b_k) - tanh(a_k · z₀ + b_k))
 
-    so that an item is worth what speaks for it.
+    so that an item is worth what speaks for it. To users without a history nothing is added: all of them have the same
+    list, so what the users of one week say of it is one observation, and says little of the next.
 
     Attributes:
         sources: names, in the order of columns.
@@ -57,9 +58,8 @@ class Ranker:
 
     def scores(self, found: Candidates, features: Floats) -> Floats:
         """Scores of candidates, shape ``(n_pairs,)``."""
-        read = self.standardised(features)
-        ends = [np.tanh(end @ self.hidden.T + self.biases) for end in (read, self._silent(read))]
-        return found.parts @ self.weights + (ends[0] - ends[1]) @ self.outputs
+        end, start = (np.tanh(read @ self.hidden.T + self.biases) for read in self._path(features))
+        return found.parts @ self.weights + (end - start) @ self.outputs
 
     def attributions(self, features: Floats) -> Floats:
         """What each feature adds to the scores, by integrated gradients from ``z₀`` to ``z``.
@@ -73,8 +73,8 @@ class Ranker:
         References:
             Sundararajan, Taly and Yan, Axiomatic Attribution for Deep Networks, ICML 2017.
         """
-        read = self.standardised(features).astype(np.float64)
-        way = read - self._silent(read)
+        read, silent_read = self._path(features.astype(np.float64))
+        way = read - silent_read
         end = read @ self.hidden.T + self.biases
         distance = way @ self.hidden.T
         start = np.tanh(end - distance)
@@ -82,15 +82,14 @@ class Ranker:
         slopes = np.where(is_near, 1 - start**2, (np.tanh(end) - start) / np.where(is_near, 1, distance))
         return way * ((slopes * self.outputs) @ self.hidden)
 
-    def _silent(self, read: Floats) -> Floats:
-        """Standardised features with the sources silent and the item average; the user's stay."""
-        n_of_sources = len(OF_SOURCE) * len(self.sources)
-        baseline = np.zeros_like(read)
-        baseline[:, :n_of_sources] = self.standardised(
-            np.concatenate([silent(len(self.sources)), self.means[n_of_sources:]])
-        )[:n_of_sources]
-        baseline[:, -1] = read[:, -1]
-        return baseline
+    def _path(self, features: Floats) -> tuple[Floats, Floats]:
+        """Standardised features ``z``, and ``z₀``: with the sources silent, the item average and the user as is."""
+        n_of_sources, read = len(OF_SOURCE) * len(self.sources), self.standardised(features)
+        start = self.means.copy()
+        start[:n_of_sources] = silent(len(self.sources))
+        silent_read = np.repeat(self.standardised(start)[None], len(read), axis=0)
+        silent_read[:, -1] = read[:, -1]
+        return read, np.where(has_history(features)[:, None], silent_read, read)
 
     def to_config(self) -> dict[str, Any]:
         """As ``fusion_policy.config`` keeps it, beside the policy's weights."""
