@@ -22,6 +22,11 @@ def test_experiment_from_its_creation_to_its_result(cli, released):
     created = told(cli("experiment", "create", "deeper", "--planned-users", 400, "--json"))
     assert (created["experiment"], created["slot"], created["state"]) == ("deeper", "default", "draft")
     cli("experiment", "add-variant", "deeper", "now", "--control")
+    for rule in ("fresh", "old"):
+        released.execute(
+            "insert into recsql.rule (rule, kind, half_life, condition) values (%s, 'freshness', '30 days', null)",
+            (rule,),
+        )
     options = ("--serve", "challenger", "--controls", '{"diversity": 0.3}', "--add-rule", "fresh", "--drop-rule", "old")
     added = told(cli("experiment", "add-variant", "deeper", "new", *options, "--json"))
     assert added == {

@@ -42,7 +42,7 @@ def test_search_finds_what_a_text_means(cli, films):
         (("robots", "--space", "none"), "Error: There is no space 'none'"),
         (("robots", "-n", "0"), "Error: p_n is 0"),
         (("robots", "--filter", "{"), "Error: --filter { is no JSON"),
-        (("robots", "--filter", "[]"), "Error: p_filter must be a JSON object"),
+        (("robots", "--filter", "[]"), "Error: --filter [] is no JSON object"),
     ],
 )
 def test_search_says_what_is_wrong(cli, films, arguments, message):
