@@ -101,6 +101,7 @@ def relative_change(before: NDArray[np.float64], after: NDArray[np.float64], see
 
 def _figures(measured: Measured, seed: int) -> dict[str, float | None]:
     value, lo, hi = mean_interval(measured.ndcg, seed)
+    arp, aplt = measured.popularity[:, :2].mean(axis=0) if len(measured.popularity) else (np.nan, np.nan)
     found = {
         "ndcg": value,
         "ndcg lo": lo,
@@ -108,8 +109,8 @@ def _figures(measured: Measured, seed: int) -> dict[str, float | None]:
         "recall": float(measured.quality[:, 1].mean()),
         "coverage": measured.coverage,
         "gini": measured.gini,
-        "arp": float(measured.popularity[:, 0].mean()),
-        "aplt": float(measured.popularity[:, 1].mean()),
+        "arp": float(arp),
+        "aplt": float(aplt),
         "popularity lift": measured.lift(seed)[0],
     }
     return {name: None if np.isnan(figure) else figure for name, figure in found.items()}

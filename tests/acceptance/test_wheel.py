@@ -67,6 +67,7 @@ def test_wheel_carries_no_data_set_and_no_tests(wheel: Path) -> None:
         ".ini",
         ".typed",
         ".mako",
+        ".j2",
     }
 
 

@@ -109,7 +109,7 @@ def test_run_whose_model_was_pruned_trains_again_when_it_is_wanted(twice):
     pipeline = Pipeline(connection, TINY)
     assert pipeline.run("validation") == first.validation_run_no
     assert list(pipeline.seconds) == [
-        f"validation: {s}" for s in ("train", "candidates", "score", "weights", "fuse", "evaluate")
+        f"validation: {s}" for s in ("train", "profiles", "candidates", "score", "weights", "fuse", "evaluate")
     ]
     assert recommendations(connection, first.validation_run_no) == before
 
