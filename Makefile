@@ -19,8 +19,9 @@ $(VENV)/installed: pyproject.toml constraints.txt
 demo: install
 	$(BIN)/recsql demo
 
+# In the order of folders, so that the longest files, those of tests/acceptance, come first and no core waits for another at the end.
 test: install
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 check: install
 	$(BIN)/ruff format --check .

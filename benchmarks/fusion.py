@@ -20,7 +20,7 @@ from recsql.queries import QUERIES
 from workers.evaluate import N_RESAMPLES, interval
 from workers.pipeline import PipelineConfig
 from workers.ranker.candidates import among_best
-from workers.ranker.comparison import BY_HISTORY, RANKER, WEIGHTED, Learned, compare
+from workers.ranker.comparison import RANKER, WEIGHTED, Learned, compare
 from workers.ranker.features import FeatureReader
 from workers.ranker.model import N_RERANKED
 from workers.ranker.quality import Asked, Metrics, read_asked
@@ -34,11 +34,12 @@ def main() -> None:
     parser.add_argument("--protocol", choices=("loo", "global"), default="loo")
     parser.add_argument("--sources", nargs="+", help="active sources; as they are in the database when left out")
     parser.add_argument("--no-content", action="store_true", help="leave items without content vectors")
+    parser.add_argument("--by", nargs="+", default=[], metavar="ATTRIBUTE", help="of users, to fit weights by too")
     parser.add_argument("--runs", nargs=2, type=int, metavar=("VALIDATION", "TEST"), help="complete runs to read")
     options = parser.parse_args()
     report = Report("fusion", options.dataset, options.protocol, options.seed)
     with _runs(options) as (validation, test):
-        compared = compare(validation, options.seed)
+        compared = compare(validation, options.seed, options.by)
         assert compared.learned is not None
         names = list(compared.singles)
         everybody = Asked.of(test)
@@ -47,7 +48,8 @@ def main() -> None:
         results: dict[str, float] = {"n_users": len(everybody.user_nos)}
         chosen = {name: metrics[0].mean() for name, metrics in (compared.singles | compared.policies).items()}
         best, test_best = compared.best_single, max(names, key=lambda name: found[name][0].mean())
-        told = {"rrf": "rrf", "weighted": WEIGHTED, "by_history": BY_HISTORY, "ranker": RANKER}
+        told = {"rrf": "rrf", "weighted": WEIGHTED, "ranker": RANKER}
+        told |= {_by_key(name): name for name in compared.learned.by_segment}
         for name, (ndcg, recall) in found.items():
             results[f"{name}.validation"] = float(chosen[told.get(name, name)])
             results |= _with_interval(f"{name}.ndcg@10", ndcg, options.seed)
@@ -83,13 +85,18 @@ def _runs(options: argparse.Namespace) -> Iterator[tuple[Run, Run]]:
 def _learned(learned: Learned, run: Run, asked: Asked) -> dict[str, Metrics]:
     """What was learnt on validation, measured on test."""
     found, reader = read_asked(run, learned.choices.sources, asked, only_hit=True), FeatureReader(run)
-    sums, lengths = found.parts @ learned.weights, reader.history_lengths(found.user_nos)
+    sums = found.parts @ learned.weights
     near = found.take(among_best(found, sums, N_RERANKED))
     return {
         "weighted": asked.quality(found, sums),
-        "by_history": asked.quality(found, learned.by_history.sums(found, lengths)),
+        **{_by_key(name): asked.quality(found, by.sums(found, run)) for name, by in learned.by_segment.items()},
         "ranker": asked.quality(near, learned.ranker.ranker.scores(near, reader.of(near))),
     }
+
+
+def _by_key(name: str) -> str:
+    """``by_gender`` of ``weighted by gender``."""
+    return name.removeprefix(f"{WEIGHTED} ").replace(" ", "_")
 
 
 def _by_sql(run: Run, method: str) -> Metrics:

@@ -5,7 +5,7 @@ Measures the configured database as it stands, which must have a published run o
 transactions. ``bare`` reads the published rows of a user from the tables, without any of what recommend() does on top;
 ``throughput_ratio`` is the requests per second of recommend() for published users over those of it.
 ``explored_p99_ratio`` is its 99th percentile with a tenth of the places explored, and so logged, over that without;
-``controlled_p99_ratio`` with rules, diversity and novelty on.
+``controlled_p99_ratio`` with rules, diversity and novelty on, and an experiment running in the slot.
 ``recall@10`` compares similar_items() by content with the same query made exact. Users, events and requests made for
 it are deleted afterwards.
 """
@@ -73,7 +73,8 @@ REQUESTS = {
     ),
 }
 """For each kind of request, the kind of id that it draws, and its statement. fresh: published, with events since; new:
-with events, but not published; unknown: nothing. controlled: in a slot with a rule of every kind, filter to pin."""
+with events, but not published; unknown: nothing. controlled: in a slot with a rule of every kind, filter to pin, and an
+experiment."""
 
 CLEANUP = """
     drop function if exists public.serving_id;
@@ -87,6 +88,8 @@ CLEANUP = """
     $$;
     drop table if exists public.serving_start;
     drop table if exists public.serving_id;
+    update recsql.experiment set state = 'stopped' where slot = 'serving' and state = 'running';
+    delete from recsql.experiment where slot = 'serving';
     delete from recsql.rule where slot = 'serving';
     delete from recsql.release where slot = 'serving';
     delete from recsql.event where load_no = -1;
@@ -158,6 +161,17 @@ PREPARATION = """
         ),
         ('pin', null, null, null, null, null, null, 100, 3)
     ) as v (kind, condition, factor, half_life, attribute, max_items, share, item_no, position);
+    insert into recsql.experiment (experiment, slot) values ('serving', 'serving');
+    insert into recsql.variant (experiment_no, variant, is_control, controls)
+    select e.experiment_no, v.variant, v.is_control, v.controls::jsonb
+    from recsql.experiment as e
+    cross join (
+        values
+        ('serving-as-is', true, '{}'),
+        ('serving-calibrated', false, '{"calibration": 0.2, "calibration_key": "genres"}')
+    ) as v (variant, is_control, controls)
+    where e.slot = 'serving';
+    update recsql.experiment set state = 'running' where slot = 'serving';
     create function public.serving_id(p_kind text, p_n integer) returns text language sql stable
     return (select s.id from public.serving_id as s where s.kind = p_kind and s.n = p_n);
     analyze public.serving_id;

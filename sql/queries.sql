@@ -833,6 +833,12 @@ from recsql.fusion_policy as f
 where f.policy not in (select p.policy from fitted as p)
 order by f.policy;
 
+-- user_attribute --
+-- An attribute of the users who have it.
+select u.user_no, u.attributes -> %(key)s::text as value
+from recsql.app_user as u
+where u.attributes ? %(key)s::text;
+
 -- choose_policy --
 -- Have the next runs fuse by a policy, whatever validation chooses.
 insert into recsql.fusion_choice (slot, policy_no) values ('default', %(policy_no)s)

@@ -9,10 +9,18 @@ from recsql.errors import PipelineError
 
 Protocol = Annotated[str, typer.Option(help="Offline protocol whose newest validation run is read: loo or global.")]
 Apply = Annotated[bool, typer.Option("--apply", help="Fuse by what is proposed from the next run on.")]
+By = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--by", metavar="ATTRIBUTE", help="Attribute of users to fit weights by too, as gender; can be repeated."
+    ),
+]
 Seed = Annotated[int, typer.Option(min=0, help="Of the folds of users, of training and of the bootstrap.")]
 
 
-def compare(protocol: Protocol = "loo", apply: Apply = False, seed: Seed = 0, as_json: Json = False) -> None:
+def compare(
+    protocol: Protocol = "loo", by: By = None, apply: Apply = False, seed: Seed = 0, as_json: Json = False
+) -> None:
     """Compare fusion policies and single sources on the newest validation run, and propose the best policy.
 
     What is learnt is learnt anew and measured on users that it was not fitted on, in place of policies that earlier
@@ -30,7 +38,8 @@ def compare(protocol: Protocol = "loo", apply: Apply = False, seed: Seed = 0, as
                 f"No validation run of protocol '{protocol}' is complete and has its candidates: "
                 f"make one first (recsql evaluate --protocol {protocol})."
             )
-        found = comparison.compare(Run(connection, row[0], "validation", PipelineConfig(protocol, seed=seed)), seed)
+        run = Run(connection, row[0], "validation", PipelineConfig(protocol, seed=seed))
+        found = comparison.compare(run, seed, by or ())
         policy_no = found.choose() if apply else None
     methods, proposed = found.rows(), found.proposed
     gain = next(method for method in methods if method["is_policy"] and method["method"] == proposed)

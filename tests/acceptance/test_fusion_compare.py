@@ -34,3 +34,6 @@ def test_compare_proposes_a_policy_and_applies_it(cli, connection):
     text = cli("fusion", "compare")
     assert text.returncode == 0, text.stderr
     assert f"against {found['best_single']} alone" in text.stderr
+    told = cli("fusion", "compare", "--by", "shoe_size")
+    assert told.returncode == 1
+    assert "Weights by an attribute need 50 users" in told.stderr

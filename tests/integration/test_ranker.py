@@ -10,10 +10,11 @@ from recsql.errors import PipelineError
 from recsql.readers.simulated import SimulatedReader
 from workers import stages
 from workers.pipeline import Pipeline, PipelineConfig
-from workers.ranker import learned
+from workers.ranker import learned, segments
 from workers.ranker.candidates import read_candidates
 from workers.ranker.comparison import compare
 from workers.ranker.learned import learn_ranker, read_choices
+from workers.ranker.segments import ByAttribute, ByHistory, learn_by
 from workers.run import Run
 
 CONFIG = PipelineConfig(candidates=30)
@@ -192,6 +193,58 @@ def test_compare_measures_as_the_database_does_and_chooses_what_it_proposes(vali
     policy_no = found.choose()
     chosen = validated.connection.execute("select policy_no from recsql.fusion_choice where slot = 'default'")
     assert chosen.fetchone() == (policy_no,)
+
+
+def test_weights_by_an_attribute_are_what_the_switching_policy_gives(validated, monkeypatch):
+    monkeypatch.setattr(segments, "FEWEST_IN_SEGMENT", 2)
+    # Three teams, the third of which is the truth value that is not the number 1; some are in none.
+    validated.connection.execute(
+        "update recsql.app_user set attributes = attributes || jsonb_build_object('team', "
+        """('[1, true, "red"]'::jsonb) -> (user_no % 4)) where user_no % 4 < 3"""
+    )
+    choices = read_choices(validated, validated.sources())
+    by = learn_by(choices, ByAttribute.of(choices, "team"))
+    assert by.by.values == ["red", 1, True]
+    policy_no = by.write(choices, choices.weights(choices.folds >= 0))
+    kind, config = validated.connection.execute(
+        "select kind, config from recsql.fusion_policy where policy_no = %s", (policy_no,)
+    ).fetchone()
+    assert (kind, [branch["segment"] for branch in config["branches"]]) == (
+        "switching", [{"team": "red"}, {"team": 1}, {"team": True}],
+    )  # fmt: skip
+    found = choices.found
+    ours = choices.asked.quality(found, by.sums(found, validated))[0]
+    theirs = dict(
+        validated.connection.execute(
+            "select user_no, ndcg from recsql.user_metric(%s, %s)",
+            (validated.run_no, f"weighted-{validated.run_no}-by-team"),
+        ).fetchall()
+    )
+    assert ours.tolist() == pytest.approx([theirs[user_no] for user_no in choices.asked.user_nos.tolist()])
+
+
+def test_weights_by_history_switch_by_the_length_of_the_history(validated):
+    choices = read_choices(validated, validated.sources())
+    by = ByHistory.of(choices)
+    assert [condition["max_history"] for _, condition in by.conditions] == by.limits[:-1].tolist()
+    lengths = dict(
+        validated.connection.execute(
+            "select user_no, count(step) from recsql.interaction where run_no = %s group by user_no",
+            (validated.run_no,),
+        ).fetchall()
+    )
+    user_nos = choices.found.user_nos
+    shorter = [sum(lengths[user_no] > limit for limit in by.limits) for user_no in user_nos.tolist()]
+    assert by.segments(validated, user_nos).tolist() == shorter
+
+
+@pytest.mark.parametrize("value", ["null", '"same"', '["a", "b"]'])
+def test_compare_by_an_attribute_that_divides_nobody_says_so(validated, value):
+    validated.connection.execute(
+        "update recsql.app_user set attributes = jsonb_build_object('team', %s::jsonb)", (value,)
+    )
+    with pytest.raises(PipelineError, match="Attribute 'team' does not divide the users: at least 50"):
+        compare(validated, attributes=["team"])
 
 
 def test_compare_leaves_out_what_was_fitted_on_an_earlier_run_and_what_is_made_of_it(validated):

@@ -6,10 +6,11 @@ import pytest
 from recsql.errors import ModelError
 from workers.ranker.candidates import Candidates, among_best
 from workers.ranker.features import component_of, feature_names
-from workers.ranker.fitting import N_FOLDS, fit_ranker
-from workers.ranker.learned import history_limits
+from workers.ranker.fitting import N_FOLDS, fit_ranker, folds_of
+from workers.ranker.learned import Choices
 from workers.ranker.model import Ranker
 from workers.ranker.quality import Asked
+from workers.ranker.segments import history_limits, learn_by
 
 N_USERS, N_ITEMS = 200, 20
 
@@ -175,6 +176,35 @@ def test_among_best_takes_the_lower_number_of_equal_ones():
     nothing = np.zeros((4, 1))
     found = Candidates(np.array([1]), np.array([4]), np.arange(4), nothing, nothing, np.zeros((1, 1)))
     assert among_best(found, np.array([1.0, 2.0, 1.0, 0.0]), 2).tolist() == [True, True, False, False]
+
+
+class OddAndEven:
+    """Segments by the number of the user, and a third one that nobody is in."""
+
+    name = "parity"
+    conditions = [("even", {"segment": {"parity": 0}}), ("odd", {"segment": {"parity": 1}})]  # noqa: RUF012
+
+    def segments(self, run, user_nos):
+        return user_nos % 2
+
+
+def test_learn_by_fits_each_segment_and_everybody_where_it_has_nobody():
+    rng = np.random.default_rng(0)
+    found, _ = made_up(["a", "b"], rng)
+    is_even = found.owner % 2 == 0
+    is_hit = picked(12 * np.where(is_even, found.parts[:, 0], found.parts[:, 1]), rng)
+    folds = folds_of(found, 0)[found.owner]
+    choices = Choices(None, [(0, "a"), (1, "b")], asked_of(is_hit), found, is_hit, folds, 0)
+    learned = learn_by(choices, OddAndEven())
+    everybody = choices.weights(folds >= 0)
+    (even_a, even_b), (odd_a, odd_b), rest = learned.weights
+    # What the other source says is noise to a segment, and half of the truth to everybody.
+    assert even_a > 5 * even_b
+    assert odd_b > 5 * odd_a
+    assert rest.tolist() == everybody.tolist()
+    of_all = choices.asked.quality(found, found.parts @ everybody)[0].mean()
+    assert learned.ranked[0].mean() > 1.05 * of_all
+    assert choices.asked.quality(found, learned.sums(found, None))[0].mean() > 1.05 * of_all
 
 
 @pytest.mark.parametrize(

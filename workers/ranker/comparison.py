@@ -1,5 +1,6 @@
 """Every way of fusing the sources of a validation run, measured on the same users."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,12 +10,13 @@ from recsql.errors import PipelineError
 from recsql.queries import QUERIES
 from workers.evaluate import interval
 from workers.ranker.candidates import Floats, Sources
-from workers.ranker.learned import ByHistory, Choices, LearnedRanker, learn_by_history, learn_ranker, read_choices
+from workers.ranker.learned import FEWEST_TO_FIT_ON, Choices, LearnedRanker, learn_ranker, read_choices
 from workers.ranker.quality import Asked, Metrics
+from workers.ranker.segments import ByAttribute, ByHistory, SegmentWeights, learn_by
 from workers.run import Run
 
-WEIGHTED, BY_HISTORY, RANKER = "weighted", "weighted by history", "ranker"
-"""How what is learnt is told."""
+WEIGHTED, RANKER = "weighted", "ranker"
+"""How what is learnt is told; weights by segments are :func:`by_name`."""
 
 
 @dataclass(frozen=True)
@@ -24,13 +26,13 @@ class Learned:
     Attributes:
         choices: that it was learnt from.
         weights: of the weighted sum, shape ``(n_sources,)``.
-        by_history: weights of segments.
+        by_segment: weights of segments, by how they are told.
         ranker: on top of the weights.
     """
 
     choices: Choices
     weights: Floats
-    by_history: ByHistory
+    by_segment: dict[str, SegmentWeights]
     ranker: LearnedRanker
 
 
@@ -87,8 +89,8 @@ class Comparison:
         learned = self.learned
         if learned and self.proposed == RANKER:
             policy_no = learned.ranker.write(learned.choices, is_chosen=False)
-        elif learned and self.proposed == BY_HISTORY:
-            policy_no = learned.by_history.write(learned.choices, learned.weights)
+        elif learned and self.proposed in learned.by_segment:
+            policy_no = learned.by_segment[self.proposed].write(learned.choices, learned.weights)
         elif learned and self.proposed == WEIGHTED:
             name, ndcg = f"weighted-{self.run.run_no}-all", learned.ranker.weighted[0]
             policy_no = learned.choices.write(name, "weighted", learned.weights, ndcg=ndcg)
@@ -98,15 +100,16 @@ class Comparison:
         return policy_no
 
 
-def compare(run: Run, seed: int = 0) -> Comparison:
+def compare(run: Run, seed: int = 0, attributes: Sequence[str] = ()) -> Comparison:
     """Measure every source and policy on a validation run.
 
     Args:
         run: with candidates and scores.
         seed: of the users that are drawn where there are many, of folds and of training.
+        attributes: of users, for each of which weights are fitted by its values.
 
     Raises:
-        PipelineError: there is nothing to compare, or nobody to compare it on.
+        PipelineError: there is nothing to compare, nobody to compare it on, or too few for weights by an attribute.
     """
     sources: Sources = run.connection.execute(QUERIES["compared_sources"], run.parameters()).fetchall()
     choices = read_choices(run, sources, seed)
@@ -115,6 +118,11 @@ def compare(run: Run, seed: int = 0) -> Comparison:
         raise PipelineError(
             f"Run {run.run_no} has no candidates, or nobody of whom it is known what came next: it needs users with "
             "more events ('recsql status' shows how many there are)."
+        )
+    if attributes and not choices:
+        raise PipelineError(
+            f"Weights by an attribute need {FEWEST_TO_FIT_ON} users who went on to have one of their candidates, and "
+            f"run {run.run_no} has fewer: load more events, or leave the attribute out."
         )
     is_asked = np.isin(everybody.user_nos, (choices.asked if choices else everybody).user_nos)
 
@@ -129,13 +137,17 @@ def compare(run: Run, seed: int = 0) -> Comparison:
     learned = None
     if choices:
         weights = choices.weights(choices.folds >= 0)
-        learned = Learned(choices, weights, learn_by_history(choices), learn_ranker(choices, weights))
-        policies |= {
-            WEIGHTED: learned.ranker.weighted,
-            BY_HISTORY: learned.by_history.ranked,
-            RANKER: learned.ranker.ranked,
-        }
+        segmentations = [ByHistory.of(choices), *(ByAttribute.of(choices, key) for key in attributes)]
+        by_segment = {by_name(by.name): learn_by(choices, by) for by in segmentations}
+        learned = Learned(choices, weights, by_segment, learn_ranker(choices, weights))
+        policies |= {WEIGHTED: learned.ranker.weighted, RANKER: learned.ranker.ranked}
+        policies |= {name: segmented.ranked for name, segmented in by_segment.items()}
     return Comparison(run, {name: measured(name) for _, name in sources}, policies, learned, seed)
+
+
+def by_name(segmentation: str) -> str:
+    """How weights by segments are told."""
+    return f"{WEIGHTED} by {segmentation}"
 
 
 def _best(methods: dict[str, Metrics]) -> str:

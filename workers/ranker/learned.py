@@ -18,8 +18,6 @@ USERS_TO_FIT_ON = 10_000
 FEWEST_TO_FIT_ON = 50
 """Users with something relevant among their candidates; of fewer nothing is learnt beside the weights of all."""
 
-N_SEGMENTS = 3
-
 
 @dataclass(frozen=True)
 class Choices:
@@ -126,60 +124,3 @@ def learn_ranker(choices: Choices, weights: Floats) -> LearnedRanker:
     features = FeatureReader(choices.run).of(near)
     ranker, ranked = fit_ranker(names, near, features, choices.is_hit[is_near], [weights, *by_fold], choices.seed)
     return LearnedRanker(ranker, asked.quality(near, weighted), asked.quality(near, ranked))
-
-
-@dataclass(frozen=True)
-class ByHistory:
-    """Weights that depend on how much a user has had.
-
-    Attributes:
-        limits: the longest history of each segment, infinite for the last, ascending, shape ``(n_segments,)``.
-        weights: of each segment, shape ``(n_segments, n_sources)``.
-        ranked: quality of the sum by weights that were fitted without the user's fold.
-    """
-
-    limits: Floats
-    weights: Floats
-    ranked: Metrics
-
-    def sums(self, found: Candidates, lengths: NDArray[np.int64]) -> Floats:
-        """Weighted sums of candidates, ``lengths`` being those of the users' histories, shape ``(n_pairs,)``."""
-        segments = np.searchsorted(self.limits, lengths)[found.owner]
-        return (found.parts * self.weights[segments]).sum(axis=1)
-
-    def write(self, choices: Choices, weights: Floats) -> int:
-        """Keep a policy for each segment, and one that switches between them; its number.
-
-        Args:
-            choices: that it was fitted on.
-            weights: of all users, by which what is added live counts.
-        """
-        name, names = f"weighted-{choices.run.run_no}", []
-        for limit, own in zip(self.limits, self.weights, strict=True):
-            names.append(f"{name}-longer" if np.isinf(limit) else f"{name}-to-{int(limit)}")
-            choices.write(names[-1], "weighted", own)
-        branches = [
-            {"use": use, "max_history": int(limit)} for use, limit in zip(names[:-1], self.limits[:-1], strict=True)
-        ]
-        config = {"branches": branches, "else": names[-1]}
-        return choices.write(f"{name}-by-history", "switching", weights, config, self.ranked[0])
-
-
-def learn_by_history(choices: Choices) -> ByHistory:
-    """Fit weights for each of some segments of users, by how much they have had."""
-    found, lengths = choices.found, FeatureReader(choices.run).history_lengths(choices.found.user_nos)
-    limits = history_limits(lengths)
-    segments = np.searchsorted(limits, lengths)[found.owner]
-
-    def fitted(rows: NDArray[np.bool_]) -> Floats:
-        return np.stack([choices.weights(rows & (segments == nth)) for nth in range(len(limits))])
-
-    by_fold = np.stack([fitted(choices.folds != fold) for fold in range(N_FOLDS)])
-    crossed = (found.parts * by_fold[choices.folds, segments]).sum(axis=1)
-    return ByHistory(limits, fitted(choices.folds >= 0), choices.asked.quality(found, crossed))
-
-
-def history_limits(lengths: NDArray[np.int64]) -> Floats:
-    """The longest history of each of some segments with about as many users each, infinite for the last."""
-    inner = np.unique(np.quantile(lengths, np.arange(1, N_SEGMENTS) / N_SEGMENTS, method="lower"))
-    return np.append(inner[inner < lengths.max()], np.inf)
