@@ -38,6 +38,8 @@ begin
         return new;
     end if;
 
+    -- Of two that start at the same time the second one sees the first.
+    perform pg_advisory_xact_lock(hashtextextended('recsql.experiment ' || new.slot, 0));
     select e.experiment into v_other from experiment as e where e.slot = new.slot and e.state = 'running';
     if found then
         raise exception 'experiment % runs in slot % already', v_other, new.slot

@@ -8,6 +8,7 @@ declare
     v_row variant := case when tg_op = 'DELETE' then old else new end;
     v_experiment experiment;
     v_unknown text;
+    v_rule rule;
 begin
     -- for share: it cannot be started meanwhile. Of an experiment that is deleted nothing is found.
     select e.* into v_experiment from experiment as e where e.experiment_no = v_row.experiment_no for share;
@@ -45,6 +46,11 @@ begin
     if found then
         raise exception 'there is no rule %', v_unknown
             using errcode = 'RS001', hint = '''recsql rules list'' shows them.';
+    end if;
+    select o.* into v_rule from rule as o where o.rule = any (new.add_rules || new.drop_rules) and o.slot <> v_experiment.slot limit 1;
+    if found then
+        raise exception 'rule % is of slot %, and experiment % runs in slot %', v_rule.rule, v_rule.slot, v_experiment.experiment, v_experiment.slot
+            using errcode = 'RS002', hint = 'Name a rule of that slot, or one of all slots: ''recsql rules list'' shows them.';
     end if;
     return new;
 end

@@ -22,26 +22,37 @@ begin atomic
     ),
 
     asked as (
-        select a.item_no, a.component, h.item_nos, h.weights, h.prefix = 'cold ' as is_cold, l.list_no, o.kind,
+        select a.item_no, a.component, h.prefix, h.item_nos, h.weights, h.prefix = 'cold ' as is_cold, l.list_no, o.kind,
             l.history_length, l.history_decay, l.history_rate
         from unnest(p_item_nos, p_components) as a (item_no, component)
         inner join recsql.source as o on o.source = recsql.component_key(a.component)
         inner join recsql.source_list as l on l.source_no = o.source_no
         inner join history as h on h.prefix || o.source = a.component
+    ),
+
+    -- The lists of the user's items, read once for all that is asked.
+    heard as materialized (
+        select l.prefix, l.list_no, h.item_no, s.neighbour_nos, s.similarities,
+            recsql.step_weight(l.history_decay, l.history_rate, h.place::integer - 1) * h.weight as weight
+        from (
+            select distinct a.prefix, a.list_no, a.item_nos, a.weights, a.history_length, a.history_decay, a.history_rate
+            from asked as a
+            where a.kind = 'similarity'
+        ) as l
+        cross join lateral unnest(l.item_nos, l.weights) with ordinality as h (item_no, weight, place)
+        inner join recsql.item_similarity as s
+            on s.run_no = p_run_no and s.source_no = l.list_no and s.item_no = h.item_no
+        where h.place <= l.history_length and h.weight > 0 and h.place = array_position(l.item_nos, h.item_no)
     )
 
-    select s.item_no, s.component, s.evidence_no,
-        sum(recsql.step_weight(s.history_decay, s.history_rate, s.step) * s.weight * s.similarities[s.position])
+    select s.item_no, s.component, s.evidence_no, sum(s.weight * s.similarities[s.position])
     from (
         -- That a list has the item is found out at a fraction of what finding its place costs, and that once.
-        select a.item_no, a.component, s.item_no as evidence_no, s.similarities, a.history_decay, a.history_rate, h.step,
-            a.weights[h.step + 1] as weight, array_position(s.neighbour_nos, a.item_no) as position
+        select a.item_no, a.component, h.item_no as evidence_no, h.weight, h.similarities,
+            array_position(h.neighbour_nos, a.item_no) as position
         from asked as a
-        inner join recsql.item_similarity as s
-            on s.run_no = p_run_no and s.source_no = a.list_no and s.item_no = any (a.item_nos)
-            and s.neighbour_nos @> array[a.item_no]
-        cross join lateral (select array_position(a.item_nos, s.item_no) - 1 as step) as h
-        where a.kind = 'similarity' and h.step < a.history_length and a.weights[h.step + 1] > 0
+        inner join heard as h on h.list_no = a.list_no and h.prefix = a.prefix
+        where a.item_no = any (h.neighbour_nos)
         offset 0
     ) as s
     where s.similarities[s.position] <> 0

@@ -1,5 +1,6 @@
 """Who is served by which variant, and what an experiment says of it."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from uuid import uuid4
@@ -313,6 +314,39 @@ def test_running_experiment_cannot_be_changed(shop):
 
 
 # Functions
+
+
+def test_rules_of_variants_are_of_the_slot_and_stay_while_it_runs(shop):
+    shop.execute(
+        "insert into recsql.rule (rule, kind, half_life, slot, state) "
+        "select v.rule, 'freshness', '1 day', v.slot, 'draft' "
+        "from (values ('ours', 'default'), ('theirs', 'other'), ('of-all', null)) as v (rule, slot)"
+    )
+    number = add(shop)
+    with pytest.raises(psycopg.Error, match="rule theirs is of slot other, and experiment e runs in slot default"):
+        add_variant(shop, number, "c", add_rules=["ours", "theirs"])
+    add_variant(shop, number, "c", add_rules=["ours"], drop_rules=["of-all"])
+    set_state(shop, "running")
+    for rule in ("ours", "of-all"):
+        with pytest.raises(psycopg.Error, match=f"rule {rule} is part of variant c of experiment e, which is running"):
+            shop.execute("delete from recsql.rule where rule = %s", (rule,))
+    shop.execute("delete from recsql.rule where rule = 'theirs'")
+    set_state(shop, "stopped")
+    assert shop.execute("delete from recsql.rule").rowcount == 2
+
+
+def test_of_two_experiments_that_start_together_the_second_is_told_of_the_first(shop, database):
+    add(shop)
+    add(shop, "late")
+    with psycopg.connect(database) as first, ThreadPoolExecutor() as pool:
+        set_state(first, "running")
+        late = pool.submit(set_state, shop, "running", "late")
+        waiting = "select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+        while first.execute(waiting).rowcount == 0:
+            first.execute("select pg_stat_clear_snapshot()")
+        first.commit()
+        with pytest.raises(psycopg.Error, match="experiment e runs in slot default already"):
+            late.result()
 
 
 def test_two_sided_quantile_is_that_of_the_normal_distribution(connection):
