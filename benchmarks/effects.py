@@ -9,7 +9,6 @@ more diverse by the mean distance within them at a cost of no more than 3 % of N
 more than that; what it does on the test part stands in ``METHOD.chosen.…``.
 """
 
-import json
 import logging
 from typing import Any
 
@@ -20,7 +19,8 @@ from numpy.typing import NDArray
 from benchmarks.report import Report, make_parser
 from recsql import db
 from recsql.queries import QUERIES
-from workers.evaluate import N_RESAMPLES
+from workers.evaluate import resampled_means
+from workers.fairness_report import controlled_method
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ def main() -> None:
         for name in CONTROLS:
             validation: dict[float, dict[str, float]] = {}
             for strength in STRENGTHS:
-                method = _method(name, strength)
+                method = controlled_method({CONTROLS[name]["control"]: strength, **CONTROLS[name]["fixed"]})
                 if name != "novelty":
                     validation[strength] = found["validation"].figures("v", method)
                 results |= found["test"].figures(f"{name}.{strength}", method)
@@ -86,17 +86,17 @@ class Lists:
 
     def figures(self, name: str, method: str) -> dict[str, float]:
         """The figures of a method, and their changes, under keys that begin with a name."""
-        ndcg, means = self._measure(method)
+        ndcg, of_lists = self._measure(method)
         plain, plain_means = self._plain
-        drawn = np.random.default_rng(self._seed).integers(0, len(ndcg), (N_RESAMPLES, len(ndcg)))
-        resampled, plain_resampled = ndcg[drawn].mean(axis=1), plain[drawn].mean(axis=1)
+        means = resampled_means(np.stack([ndcg, plain], axis=1), np.random.default_rng(self._seed))
+        resampled, plain_resampled = means.T
         lo, hi = np.percentile(resampled, [2.5, 97.5])
         result = {
             f"{name}.ndcg@10": float(ndcg.mean()),
             f"{name}.ndcg@10.lo": float(lo),
             f"{name}.ndcg@10.hi": float(hi),
         }
-        result |= {f"{name}.{metric}@10": value for metric, value in means.items()}
+        result |= {f"{name}.{metric}@10": value for metric, value in of_lists.items()}
         if method != "fused":
             lo, hi = np.percentile(resampled / plain_resampled - 1, [2.5, 97.5])
             result |= {
@@ -104,7 +104,7 @@ class Lists:
                 f"{name}.ndcg_change.lo": float(lo),
                 f"{name}.ndcg_change.hi": float(hi),
             }
-            result |= {f"{name}.{metric}_change": value / plain_means[metric] - 1 for metric, value in means.items()}
+            result |= {f"{name}.{metric}_change": value / plain_means[metric] - 1 for metric, value in of_lists.items()}
         return result
 
     def _measure(self, method: str) -> tuple[NDArray[np.float64], dict[str, float]]:
@@ -118,10 +118,6 @@ class Lists:
         ((coverage,),) = self._connection.execute(QUERIES["coverage"], asked).fetchall()
         novelty, _, diversity = np.nanmean(lists, axis=0)
         return np.array(rows)[:, 0], {"diversity": float(diversity), "novelty": float(novelty), "coverage": coverage}
-
-
-def _method(name: str, strength: float) -> str:
-    return f"fused {json.dumps({CONTROLS[name]['control']: strength, **CONTROLS[name]['fixed']})}"
 
 
 def _chosen(found: dict[float, dict[str, float]]) -> float:

@@ -1,9 +1,12 @@
 """Every way of fusing on an offline protocol: ``python -m benchmarks.fusion --dataset ml-100k --protocol loo --json``.
 
 Validation chooses the best single source and, on users that it was not fitted on, the policy that is proposed; test is
-read once. ``ratio``: NDCG@10 of a policy over that of the single source that is best on validation, with the interval
-of 2,000 resamples of users, both resampled together; ``ratio_to_test_best``: over the source that turned out best on
-test.
+read once, or not at all where ``--runs`` names a validation run alone: then all figures are of validation, those of
+what is learnt by users that it was not fitted on. ``ratio``: NDCG@10 of a policy over that of the single source that is
+best on validation, with the interval of 2,000 resamples of users, both resampled together; ``ratio_to_test_best``: over
+the source that turned out best on test. ``gap.ATTRIBUTE``, for each attribute of users that ``--by`` names: NDCG@10 of
+the group of users that a policy serves best less that of the one that it serves worst, whose users are drawn anew
+within each.
 """
 
 import argparse
@@ -17,10 +20,11 @@ from benchmarks.data import DATASETS, pipeline_on
 from benchmarks.report import Report, make_parser
 from recsql import db
 from recsql.queries import QUERIES
-from workers.evaluate import N_RESAMPLES, interval
+from workers.evaluate import interval, resampled_means
+from workers.fairness import difference
 from workers.pipeline import PipelineConfig
 from workers.ranker.candidates import among_best
-from workers.ranker.comparison import RANKER, WEIGHTED, Learned, compare
+from workers.ranker.comparison import RANKER, WEIGHTED, Learned, by_name, compare
 from workers.ranker.features import FeatureReader
 from workers.ranker.model import N_RERANKED
 from workers.ranker.quality import Asked, Metrics, read_asked
@@ -35,21 +39,27 @@ def main() -> None:
     parser.add_argument("--sources", nargs="+", help="active sources; as they are in the database when left out")
     parser.add_argument("--no-content", action="store_true", help="leave items without content vectors")
     parser.add_argument("--by", nargs="+", default=[], metavar="ATTRIBUTE", help="of users, to fit weights by too")
-    parser.add_argument("--runs", nargs=2, type=int, metavar=("VALIDATION", "TEST"), help="complete runs to read")
+    parser.add_argument("--runs", nargs="+", type=int, metavar="RUN", help="of validation, and of test, to read")
     options = parser.parse_args()
-    report = Report("fusion", options.dataset, options.protocol, options.seed)
+    is_tested = options.runs is None or len(options.runs) > 1
+    dataset = options.dataset if is_tested else f"{options.dataset}-validation"
+    report = Report("fusion", dataset, options.protocol, options.seed)
     with _runs(options) as (validation, test):
         compared = compare(validation, options.seed, options.by)
         assert compared.learned is not None
-        names = list(compared.singles)
-        everybody = Asked.of(test)
-        found = {name: _by_sql(test, name) for name in [*names, "rrf"]}
-        found |= _learned(compared.learned, test, everybody)
-        results: dict[str, float] = {"n_users": len(everybody.user_nos)}
-        chosen = {name: metrics[0].mean() for name, metrics in (compared.singles | compared.policies).items()}
-        best, test_best = compared.best_single, max(names, key=lambda name: found[name][0].mean())
+        names, on_validation = list(compared.singles), compared.singles | compared.policies
         told = {"rrf": "rrf", "weighted": WEIGHTED, "ranker": RANKER}
         told |= {_by_key(name): name for name in compared.learned.by_segment}
+        if test is None:
+            measured, everybody = validation, compared.learned.choices.asked
+            found = {name: on_validation[told.get(name, name)] for name in [*names, *told]}
+        else:
+            measured, everybody = test, Asked.of(test)
+            found = {name: _by_sql(test, name) for name in [*names, "rrf"]}
+            found |= _learned(compared.learned, test, everybody)
+        results: dict[str, float] = {"n_users": len(everybody.user_nos)}
+        chosen = {name: metrics[0].mean() for name, metrics in on_validation.items()}
+        best, test_best = compared.best_single, max(names, key=lambda name: found[name][0].mean())
         for name, (ndcg, recall) in found.items():
             results[f"{name}.validation"] = float(chosen[told.get(name, name)])
             results |= _with_interval(f"{name}.ndcg@10", ndcg, options.seed)
@@ -57,20 +67,25 @@ def main() -> None:
             if name in told:
                 results |= _ratio(f"{name}.ratio", ndcg, found[best][0], options.seed)
                 results |= _ratio(f"{name}.ratio_to_test_best", ndcg, found[test_best][0], options.seed)
+        for attribute in options.by:
+            by = compared.learned.by_segment[by_name(attribute)].by
+            of_user = by.segments(measured, everybody.user_nos)
+            for name, (ndcg, _) in found.items():
+                groups = [ndcg[of_user == nth] for nth in range(len(by.conditions))]
+                results |= _gap(f"{name}.gap.{attribute}", groups, options.seed)
         chosen_policies = {"best_single": best, "test_best_single": test_best, "proposed": compared.proposed}
     report.publish(results, options.save, **chosen_policies)
 
 
 @contextmanager
-def _runs(options: argparse.Namespace) -> Iterator[tuple[Run, Run]]:
-    """The validation and the test run, made where no numbers are given."""
+def _runs(options: argparse.Namespace) -> Iterator[tuple[Run, Run | None]]:
+    """The validation and the test run, made where no numbers are given; None for a test run that is not to be read."""
     config = PipelineConfig(options.protocol, seed=options.seed)
     if options.runs:
         with db.connect() as connection:
-            yield (
-                Run(connection, options.runs[0], "validation", config),
-                Run(connection, options.runs[1], "test", config),
-            )
+            validation, *tests = options.runs
+            test = Run(connection, tests[0], "test", config) if tests else None
+            yield Run(connection, validation, "validation", config), test
         return
     with pipeline_on(
         options.dataset, content=not options.no_content, protocol=options.protocol, seed=options.seed
@@ -110,9 +125,15 @@ def _with_interval(name: str, values: NDArray[np.float64], seed: int) -> dict[st
     return {f"{name}{end}": x for end, x in (("", value), (".lo", lo), (".hi", hi)) if x is not None}
 
 
+def _gap(name: str, groups: list[NDArray[np.float64]], seed: int) -> dict[str, float]:
+    best, worst = (pick(groups, key=np.mean) for pick in (max, min))
+    gap, lo, hi = difference(best, worst, seed)
+    return {name: gap, f"{name}.lo": lo, f"{name}.hi": hi}
+
+
 def _ratio(name: str, ours: NDArray[np.float64], theirs: NDArray[np.float64], seed: int) -> dict[str, float]:
-    rows = np.random.default_rng(seed).integers(0, len(ours), (N_RESAMPLES, len(ours)))
-    lo, hi = np.percentile(ours[rows].mean(axis=1) / theirs[rows].mean(axis=1), (2.5, 97.5))
+    means = resampled_means(np.stack([ours, theirs], axis=1), np.random.default_rng(seed))
+    lo, hi = np.percentile(means[:, 0] / means[:, 1], (2.5, 97.5))
     return {name: float(ours.mean() / theirs.mean()), f"{name}.lo": float(lo), f"{name}.hi": float(hi)}
 
 

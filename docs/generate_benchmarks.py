@@ -86,7 +86,10 @@ def _changes(results: dict[str, float]) -> str:
 
 def _fusion(results: dict[str, float]) -> str:
     """One row a method, the best on validation first; ratios to the best single source, where it is a policy."""
-    columns = ["validation", "ndcg@10", "recall@10", "ratio", "ratio_to_test_best"]
+    gaps = {
+        f"gap.{key.partition('.gap.')[2]}" for key in results if ".gap." in key and not key.endswith((".lo", ".hi"))
+    }
+    columns = ["validation", "ndcg@10", "recall@10", "ratio", "ratio_to_test_best", *sorted(gaps)]
     lines = ["| method | " + " | ".join(columns) + " |", "|" + " --- |" * (1 + len(columns))]
     methods = (key.removesuffix(".validation") for key in results if key.endswith(".validation"))
     for method in sorted(methods, key=lambda name: (-results[f"{name}.validation"], name)):

@@ -25,7 +25,7 @@ HEADER = """\
 Applications and analysts use the functions and views of schema `recsql_api`; nothing else is granted. Grant an account
 `recsql_reader` to let it ask, or `recsql_writer` to let it ask and write. Ids are the application's own (`item_id`,
 `user_id`), `rank` counts from 1, and a higher `score` or `similarity` is better. Arguments may be given by name:
-`select * from recsql_api.recommend('u42', p_domain => 'film')`."""
+`select * from recsql_api.recommend('u42', p_domain => 'movies')`."""
 
 FUNCTIONS = """
     select p.proname, obj_description(p.oid, 'pg_proc'),

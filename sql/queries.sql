@@ -378,14 +378,33 @@ union all
 select recsql.make_split(%(protocol)s, %(part)s);
 
 -- input_state --
--- Digest of what a run reads: events, what was shown and how it is rewarded, items, vectors, and how its sources read them.
+-- Digest of what a run reads: events and what they are worth, what was shown and how it is rewarded, items, attributes of users, vectors, and
+-- how its sources read them.
 select md5(concat_ws(
     ' ', (select max(event_no) from recsql.event), (select count(*) from recsql.event), (select max(updated_at) from recsql.item),
     (select count(*) from recsql.impression), (select string_agg(w::text, ' ' order by w.kind_no) from recsql.reward as w),
     (select d::text from recsql.decision_process as d), (select count(*) from recsql.item), (select max(embedded_at) from recsql.item_embedding),
     (select string_agg(c.space_no::text, ' ' order by c.space_no) from recsql.embedding_space as c where c.status = 'active'),
-    (select digest from recsql.sql_digest), (select string_agg(s::text, ' ' order by s.source_no) from recsql.source as s)
+    (select digest from recsql.sql_digest), (select string_agg(s::text, ' ' order by s.source_no) from recsql.source as s),
+    (select string_agg(k::text, ' ' order by k.kind_no) from recsql.event_kind as k),
+    (select string_agg(d::text, ' ' order by d.domain) from recsql.domain as d),
+    (select sum(hashtextextended(concat(u.user_no, u.attributes), 0)) from recsql.app_user as u where u.attributes <> '{}')
 ));
+
+-- policy_state --
+-- Digest of a fusion policy and of all that it is put together from; null for none.
+with recursive part as (
+    select f.policy, f.kind, f.weights, f.config
+    from recsql.fusion_policy as f
+    where f.policy_no = %(policy_no)s
+    union
+    select f.policy, f.kind, f.weights, f.config
+    from part as p
+    cross join lateral recsql.fusion_reference(p.kind, p.config) as r
+    inner join recsql.fusion_policy as f on f.policy = r.name
+)
+
+select md5(string_agg(p::text, ' ' order by p.policy)) from part as p;
 
 -- run_of_input --
 -- The newest run on the same input, whole or not.
@@ -726,8 +745,10 @@ with target as (
 )
 
 select t.choice_no, p.item_no, p.source_no, p.part, p.item_no = t.item_no as is_target
-from target as t
-inner join recsql.source_part(%(run_no)s::integer, 0, 2147483647) as p on p.user_no = t.user_no;
+from (select distinct a.user_no from target as a) as u
+-- User by user: of everybody, most would be ranked for nothing.
+cross join lateral recsql.source_part(%(run_no)s::integer, u.user_no, u.user_no) as p
+inner join target as t on t.user_no = u.user_no;
 
 -- sources --
 -- The sources by number.
@@ -772,6 +793,10 @@ on conflict (policy) do update
     set kind = excluded.kind, weights = excluded.weights, config = excluded.config,
         run_no = coalesce(excluded.run_no, fusion_policy.run_no), metrics = excluded.metrics
 returning policy_no;
+
+-- forget_ranker --
+-- No longer have a run's ranker chosen, if an earlier attempt chose one.
+update recsql.fusion_policy set run_no = null where run_no = %(run_no)s and kind = 'ranker';
 
 -- source_numbers --
 -- The number of each source, active or not.
@@ -838,11 +863,6 @@ order by f.policy;
 select u.user_no, u.attributes -> %(key)s::text as value
 from recsql.app_user as u
 where u.attributes ? %(key)s::text;
-
--- choose_policy --
--- Have the next runs fuse by a policy, whatever validation chooses.
-insert into recsql.fusion_choice (slot, policy_no) values ('default', %(policy_no)s)
-on conflict (slot) do update set policy_no = excluded.policy_no, chosen_at = now();
 
 -- fuse --
 -- Fuse for some users.

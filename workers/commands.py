@@ -249,7 +249,7 @@ def defer(
         str,
         typer.Argument(
             help="embed, refresh_similarity, train, refresh_candidates, score, evaluate, publish, drain_inbox, "
-            "refresh_activity, follow, audit or prune."
+            "refresh_activity, follow, audit, prune, learn, update_bandits or update_exposure."
         ),
     ],
     as_json: Json = False,

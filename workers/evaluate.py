@@ -12,6 +12,7 @@ from recsql.queries import QUERIES
 METRICS = ("ndcg", "recall", "mrr", "map")
 LIST_METRICS = ("novelty", "popularity_share", "diversity")
 N_RESAMPLES = 2000
+_NUMBERS_AT_ONCE = 2**22
 
 
 def evaluate(
@@ -66,9 +67,24 @@ def interval(values: NDArray[np.float64], seed: int) -> tuple[float | None, floa
     values = values[~np.isnan(values)]
     if not len(values):
         return None, None, None, 0
-    drawn = np.random.default_rng(seed).integers(0, len(values), (N_RESAMPLES, len(values)))
-    lo, hi = np.percentile(values[drawn].mean(axis=1), [2.5, 97.5])
+    lo, hi = np.percentile(resampled_means(values, np.random.default_rng(seed)), [2.5, 97.5])
     return float(values.mean()), float(lo), float(hi), len(values)
+
+
+def resampled_means(values: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.float64]:
+    """Means over users who are drawn anew, with replacement, ``N_RESAMPLES`` times.
+
+    Args:
+        values: of at least one user, shape ``(n_users,)``, or ``(n_users, n_figures)``: figures of the same users.
+        random: what draws; as many numbers are taken from it whatever fits into memory.
+
+    Returns:
+        Shape ``(N_RESAMPLES,)``, or ``(N_RESAMPLES, n_figures)``.
+    """
+    n_users = len(values)
+    at_once = max(1, _NUMBERS_AT_ONCE // n_users)
+    blocks = [min(at_once, N_RESAMPLES - first) for first in range(0, N_RESAMPLES, at_once)]
+    return np.concatenate([values[random.integers(0, n_users, (n, n_users))].mean(axis=1) for n in blocks])
 
 
 def _rows(

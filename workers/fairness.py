@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from recsql.errors import PipelineError
 from recsql.queries import QUERIES
-from workers.evaluate import N_RESAMPLES, interval
+from workers.evaluate import interval, resampled_means
 
 METRICS = ("ndcg", "recall")
 GAP = "best - worst"
@@ -84,8 +84,8 @@ class Measured:
         known = self.popularity[~np.isnan(self.popularity[:, 2])]
         if not len(known):
             return float("nan"), float("nan"), float("nan")
-        drawn = np.random.default_rng(seed).integers(0, len(known), (N_RESAMPLES, len(known)))
-        lifts = known[:, 0][drawn].mean(axis=1) / known[:, 2][drawn].mean(axis=1) - 1
+        means = resampled_means(known, np.random.default_rng(seed))
+        lifts = means[:, 0] / means[:, 2] - 1
         lo, hi = np.percentile(lifts, [2.5, 97.5])
         return float(known[:, 0].mean() / known[:, 2].mean() - 1), float(lo), float(hi)
 
@@ -168,9 +168,7 @@ def mean_interval(values: NDArray[np.float64], seed: int = 0) -> tuple[float, fl
 def difference(one: NDArray[np.float64], other: NDArray[np.float64], seed: int = 0) -> tuple[float, float, float]:
     """Mean of one group less mean of another, with its 95 % interval; users are drawn anew within each group."""
     random = np.random.default_rng(seed)
-    means = [
-        values[random.integers(0, len(values), (N_RESAMPLES, len(values)))].mean(axis=1) for values in (one, other)
-    ]
+    means = [resampled_means(values, random) for values in (one, other)]
     lo, hi = np.percentile(means[0] - means[1], [2.5, 97.5])
     return float(one.mean() - other.mean()), float(lo), float(hi)
 

@@ -27,11 +27,13 @@ def compare(
     runs fitted on the same users; gain is the NDCG@10 over the best single source.
     """
     from recsql import db
+    from recsql.cli.output import progress_bars
     from recsql.queries import QUERIES
+    from workers.commands import stage_bars
     from workers.ranker import comparison
     from workers.run import PipelineConfig, Run
 
-    with db.connect() as connection:
+    with db.connect() as connection, progress_bars() as progress:
         row = connection.execute(QUERIES["compared_run"], {"protocol": protocol}).fetchone()
         if row is None:
             raise PipelineError(
@@ -39,7 +41,7 @@ def compare(
                 f"make one first (recsql evaluate --protocol {protocol})."
             )
         run = Run(connection, row[0], "validation", PipelineConfig(protocol, seed=seed))
-        found = comparison.compare(run, seed, by or ())
+        found = comparison.compare(run, seed, by or (), stage_bars(progress)("compare"))
         policy_no = found.choose() if apply else None
     methods, proposed = found.rows(), found.proposed
     gain = next(method for method in methods if method["is_policy"] and method["method"] == proposed)

@@ -159,7 +159,8 @@ class Pipeline:
         # Of validation nothing is asked: it is what chooses. What it chose is input to the others.
         chosen, epochs = (None, {}) if part == "validation" else self._chosen()
         policy_no = policy_no or chosen
-        fingerprint = sha256(f"{part} {state} {config} {policy_no} {epochs} {__version__}".encode()).hexdigest()
+        policy = f"{policy_no} {self._one('policy_state', policy_no=policy_no)}"
+        fingerprint = sha256(f"{part} {state} {config} {policy} {epochs} {__version__}".encode()).hexdigest()
         if earlier is not None:
             # A run has seen the same whether or not it took its models over.
             if earlier.fingerprint.split()[0] == fingerprint:

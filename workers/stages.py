@@ -68,10 +68,11 @@ def item_weights(name: str) -> Stage:
             logger.warning("source is left out", extra={"source": name, "n_items": n_items, "max_items": most})
             return 0
         model.fit(TrainingData(run.data.sequences, len(run.data.item_nos)))
+        # Computed while no transaction is open.
+        lists = {source: model.neighbours(N_NEIGHBOURS, nth) for nth, source in enumerate(kind.sources)}
         written = 0
         with run.connection.transaction():
-            for nth, source in enumerate(kind.sources):
-                found = model.neighbours(N_NEIGHBOURS, nth)
+            for source, found in lists.items():
                 assert found is not None
                 source_no = run.one("source_no", source=source)
                 written += write_neighbours(run.connection, run.run_no, source_no, run.data.item_nos, *found)
@@ -134,18 +135,22 @@ def write_candidates(run: Run, sources: Sequence[str], progress: Progress) -> in
 def weights(run: Run, progress: Progress) -> int:
     """Fit weights of the sources, and a ranker, on what users of a validation run went on to: policies of their own.
 
-    The ranker is taken where what it gains in NDCG@10 on users that it was not fitted on is beyond chance.
+    The ranker is taken where what it gains in NDCG@10 on users that it was not fitted on is beyond chance. What an
+    earlier attempt at the stage took is forgotten.
     """
     # Torch is imported with what needs it.
     from workers.ranker.learned import learn_ranker, read_choices
 
-    sources = run.sources()
+    sources, steps = run.sources(), ("candidates", "ranker", "done")
+    run.connection.execute(QUERIES["forget_ranker"], run.parameters())
     run.policy_no = fit_policy(run, sources, f"weighted-{run.run_no}", run.run_no)
+    progress(1, len(steps), steps[0])
     _, named, _ = run.connection.execute(QUERIES["policy"], {"policy_no": run.policy_no}).fetchall()[0]
     choices = read_choices(run, sources, run.config.seed)
     if choices is None:
         run.details["ranker"] = "not fitted: too few users to learn from"
         return len(sources)
+    progress(2, len(steps), steps[1])
     learned = learn_ranker(choices, np.array([named[source] for _, source in sources]))
     gain, lo, hi, _ = interval(learned.ranked[0] - learned.weighted[0], run.config.seed)
     assert lo is not None

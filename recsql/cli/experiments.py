@@ -23,6 +23,7 @@ class Metric(StrEnum):
     request = "request"
 
 
+FEWEST_PLANNED = 200
 Name = Annotated[str, typer.Argument(metavar="EXPERIMENT", help="Name, as 'recsql experiment list' shows it.")]
 Alpha = Annotated[float, typer.Option(help="Probability of a verdict where there is no difference, below 0.5.")]
 
@@ -35,7 +36,12 @@ def create(
     traffic: Annotated[float, typer.Option(help="Share of the users who take part, above 0 and up to 1.")] = 1.0,
     alpha: Alpha = 0.05,
     planned_users: Annotated[
-        int, typer.Option(min=200, help="Users to expect: 'recsql experiment power' tells how many it takes.")
+        int,
+        typer.Option(
+            min=FEWEST_PLANNED,
+            max=2**31 - 1,
+            help="Users to expect: 'recsql experiment power' tells how many it takes.",
+        ),
     ] = 10_000,
     lookback_days: Annotated[
         int, typer.Option(min=1, help="Days before a user's first request that tell what he was like (CUPED).")
@@ -186,7 +192,7 @@ def power(
         as_json,
         f"{users:,} users, variant and control together{lasting}: a lift of {lift:.2%} is found with a probability of "
         f"at least {probability:.0%} by then, looking as often as you like. Create the experiment with --planned-users "
-        f"{users}. A single look at the end would take {found['users_of_one_look']:,}.",
+        f"{max(users, FEWEST_PLANNED)}. A single look at the end would take {found['users_of_one_look']:,}.",
     )
 
 

@@ -144,7 +144,9 @@ def drop(name: Name, as_json: Json = False) -> None:
 @app.command("dry-run")
 def dry_run(
     name: Name,
-    users: Annotated[int, typer.Option(min=1, help="Of how many users, at most, lists are made, twice each.")] = 200,
+    users: Annotated[
+        int, typer.Option(min=1, max=5000, help="Of how many users, at most, lists are made, twice each.")
+    ] = 200,
     as_json: Json = False,
 ) -> None:
     """Tell what a rule would do: lists of ten without it and with it, of users that it is for. Nothing is changed."""

@@ -20,6 +20,7 @@ begin atomic
             then 'available is not a boolean'
         when not pg_input_is_valid(coalesce(p_data ->> 'published_at', '1970-01-01'), 'timestamptz')
             then 'published_at is not a time'
+        when not isfinite(coalesce(p_data ->> 'published_at', '1970-01-01')::timestamptz) then 'published_at is not a time'
     end;
 end;
 

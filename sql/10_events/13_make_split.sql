@@ -1,4 +1,4 @@
--- recsql.make_split: number of the split; the same events give the same split.
+-- recsql.make_split: number of the split; the same events, of the same kinds, give the same split.
 create function recsql.make_split(p_protocol text, p_part text, p_core integer default 5, p_share double precision default 0.8)
 returns integer
 language plpgsql
@@ -7,7 +7,8 @@ as $$
 declare
     v_last bigint := (select coalesce(max(event_no), 0) from event);
     v_name text := format(
-        '%s:%s(%s)@%s', p_protocol, p_part, case p_protocol when 'loo' then p_core::text else p_share::text end, v_last
+        '%s:%s(%s)@%s of %s', p_protocol, p_part, case p_protocol when 'loo' then p_core::text else p_share::text end, v_last,
+        (select string_agg(k.kind, ',' order by k.kind) from event_kind as k where k.weight > 0)
     );
     v_split_no integer;
     v_cut timestamptz;

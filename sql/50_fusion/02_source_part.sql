@@ -10,8 +10,12 @@ begin atomic
         s.item_no,
         case
             when o.kind in ('vector', 'score', 'cross_domain')
-                then (s.score - min(s.score) over by_source)
-                / coalesce(nullif(max(s.score) over by_source - min(s.score) over by_source, 0), 1)
+                then coalesce(
+                    (s.score - min(s.score) over by_source)
+                    / nullif(max(s.score) over by_source - min(s.score) over by_source, 0),
+                    -- All are its best.
+                    1
+                )
             else s.score / coalesce(nullif(max(s.score) over by_source, 0), 1)
         end as part,
         s.rank

@@ -21,14 +21,14 @@ begin
         select r.*, s.score as second_score, s.parts as second_parts, s.total as second_total
         from ranked as r
         left join named_fused(p_run_no, v_config ->> 'second', p_first_user_no, p_last_user_no) as s
-            on s.user_no = r.user_no and s.item_no = r.item_no and r.rank <= (v_config ->> 'keep')::integer
+            on s.user_no = r.user_no and s.item_no = r.item_no and r.rank <= (v_config ->> 'keep')::numeric::integer
     ),
 
     placed as (
         select j.*, v_scale * place_score(
             row_number() over (
                 partition by j.user_no
-                order by j.rank > (v_config ->> 'keep')::integer, j.second_score desc nulls last, j.rank
+                order by j.rank > (v_config ->> 'keep')::numeric::integer, j.second_score desc nulls last, j.rank
             )
         ) as place_score
         from judged as j

@@ -13,7 +13,7 @@ declare
 begin
     return query
     with ranked as (
-        select s.key as name, s.value::integer as quota, f.*,
+        select s.key as name, s.value::numeric::integer as quota, f.*,
             row_number() over (partition by s.key, f.user_no order by f.score desc, f.item_no) as rank
         from jsonb_each_text(v_slots) as s
         cross join lateral named_fused(p_run_no, s.key, p_first_user_no, p_last_user_no) as f

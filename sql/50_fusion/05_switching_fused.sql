@@ -16,8 +16,8 @@ begin
         select
             b.place,
             b.branch ->> 'use' as name,
-            coalesce((b.branch ->> 'min_history')::integer, 0) as min_history,
-            (b.branch ->> 'max_history')::integer as max_history,
+            coalesce((b.branch ->> 'min_history')::numeric::integer, 0) as min_history,
+            (b.branch ->> 'max_history')::numeric::integer as max_history,
             coalesce(b.branch -> 'segment', '{}') as segment,
             b.branch ->> 'domain' as domain
         from jsonb_array_elements((v_config -> 'branches') || jsonb_build_object('use', v_config -> 'else'))

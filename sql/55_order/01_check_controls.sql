@@ -25,8 +25,8 @@ begin
                     using errcode = 'RS002', hint = 'Methods are mmr and dpp.';
             end if;
         elsif v_control.key = 'n' then
-            if jsonb_typeof(v_control.value) <> 'number' or not v_control.told::numeric between 1 and 1000 then
-                raise exception 'n must be from 1 to 1000, not %', v_control.told
+            if not is_count(v_control.value, 1, 1000) then
+                raise exception 'n must be a whole number from 1 to 1000, not %', v_control.told
                     using errcode = 'RS002', hint = 'It is the length of the lists.';
             end if;
         elsif v_control.key <> 'calibration_key' then

@@ -9,7 +9,7 @@ set search_path = recsql, pg_temp
 as $$
 #variable_conflict use_column
 declare
-    v_n constant integer := coalesce((p_controls ->> 'n')::integer, 10);
+    v_n constant integer := coalesce((p_controls ->> 'n')::numeric::integer, 10);
     v_batch constant integer := 50;
     v_asked_nos constant integer [] := array(
         select distinct r.user_no

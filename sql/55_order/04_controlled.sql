@@ -8,9 +8,10 @@ as $$
 #variable_conflict use_column
 declare
     v_controls jsonb := slot_control(null, p_controls);
-    v_n integer := coalesce((p_controls ->> 'n')::integer, 10);
+    v_n integer;
 begin
     perform check_controls(p_controls);
+    v_n := coalesce((p_controls ->> 'n')::numeric::integer, 10);
     if v_controls ? 'exposure' then
         return query
         select r.*

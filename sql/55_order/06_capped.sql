@@ -14,7 +14,7 @@ declare
     v_is_over boolean;
 begin
     for v_item in
-        select l.place, array_agg(format('%s %s', r.rule_no, v.value #>> '{}')) as keys, array_agg(r.max_items) as limits
+        select l.place, array_agg(format('%s %s', r.rule_no, v.told)) as keys, array_agg(r.max_items) as limits
         from (
             select p.item_no, null::integer as place, p.place as nth from unnest(p_pinned_nos) with ordinality as p (item_no, place)
             union all
@@ -25,13 +25,16 @@ begin
             select m as item, m.attributes from item as m where m.item_no = l.item_no offset 0
         ) as i
         inner join unnest(p_rules) as r on r.kind = 'cap' and is_match(i.item, r.item_path, r.item_vars)
-        cross join lateral jsonb_path_query(
-            case
-                when own_column('item', r.attribute) is null then i.attributes -> r.attribute
-                else item_document(i.item) -> r.attribute
-            end,
-            '$[*]'
-        ) as v (value)
+        cross join lateral (
+            select distinct p.value #>> '{}' as told
+            from jsonb_path_query(
+                case
+                    when own_column('item', r.attribute) is null then i.attributes -> r.attribute
+                    else item_document(i.item) -> r.attribute
+                end,
+                '$[*] ? (@ != null)'
+            ) as p (value)
+        ) as v
         group by l.nth, l.place
         order by l.nth
     loop

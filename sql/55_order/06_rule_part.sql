@@ -12,11 +12,15 @@ begin atomic
             r.rule,
             r.priority,
             -- Beyond a millionth nothing is told apart, and products stay within range.
-            case r.kind
-                when 'freshness'
-                    then power(0.5::double precision, least(20, greatest(0, i.seconds / extract(epoch from r.half_life))))
-                else r.factor
-            end as factor
+            -- What is below 0 is raised by a smaller factor.
+            power(
+                case r.kind
+                    when 'freshness'
+                        then power(0.5::double precision, least(20, greatest(0, i.seconds / extract(epoch from r.half_life))))
+                    else r.factor
+                end,
+                case when s.score < 0 then -1 else 1 end
+            ) as factor
         from unnest(p_item_nos, p_scores) with ordinality as s (item_no, score, place)
         -- Item by item: a join would read the whole catalogue for a few of its rows.
         cross join lateral (

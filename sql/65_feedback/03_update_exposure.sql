@@ -5,8 +5,18 @@ language plpgsql
 set search_path = recsql, pg_temp
 as $$
 declare
-    -- Whoever logs an impression has committed it by then.
-    v_until constant timestamptz := now() - interval '5 seconds';
+    -- Whoever logged an impression has committed it by then: impressions have the time at which their transaction began. Who leaves one open for an
+    -- hour is not waited for.
+    v_until constant timestamptz := greatest(
+        least(
+            now() - interval '5 seconds',
+            (
+                select min(a.xact_start) - interval '1 microsecond' from pg_stat_activity as a
+                where a.datname = current_database() and a.backend_xid is not null and a.pid <> pg_backend_pid()
+            )
+        ),
+        now() - interval '1 hour'
+    );
     v_from timestamptz;
     v_n_items bigint;
     v_rows bigint;
@@ -25,6 +35,9 @@ begin
     from exposure_ledger as l
     where l.slot = p_slot
     for update;
+    if v_until <= v_from then
+        return 0;
+    end if;
     select count(*) into v_n_items from item as i where i.available;
 
     with shown as (
@@ -80,7 +93,7 @@ end
 $$;
 
 comment on function recsql.update_exposure(text, interval) is
-'Brings a slot''s prices of exposure up to the impressions of up to five seconds ago: each adds 1 / log2(1 + position) to its item''s exposure, '
+'Brings a slot''s prices of exposure up to the impressions of up to five seconds ago (of what is being written by then, up to where that began): each adds 1 / log2(1 + position) to its item''s exposure, '
 'which halves every p_half_life, and the prices follow from the exposures of all available items (exposure_prices). Impressions whose '
 'request is not logged count for slot default. Where nothing was shown since, nothing changes. Returns how many impressions were counted. Errors: '
 'RS001 the slot serves nothing, RS002 no half-life.';

@@ -6,6 +6,8 @@ set search_path = recsql, pg_temp
 as $$
 declare
     v_other text;
+    v_variant text;
+    v_rule text;
 begin
     if tg_op = 'DELETE' then
         if old.state = 'running' then
@@ -38,6 +40,15 @@ begin
         return new;
     end if;
 
+    select v.variant, r.name into v_variant, v_rule
+    from variant as v
+    cross join unnest(v.add_rules || v.drop_rules) as r (name)
+    where v.experiment_no = new.experiment_no and not exists (select from rule as o where o.rule = r.name)
+    limit 1;
+    if found then
+        raise exception 'variant % names rule %, which is gone', v_variant, v_rule
+            using errcode = 'RS003', hint = 'Add the rule again, or create the experiment without it.';
+    end if;
     -- Of two that start at the same time the second one sees the first.
     perform pg_advisory_xact_lock(hashtextextended('recsql.experiment ' || new.slot, 0));
     select e.experiment into v_other from experiment as e where e.slot = new.slot and e.state = 'running';

@@ -13,11 +13,11 @@ begin
     inner join experiment as e on e.experiment_no = v.experiment_no
     where e.state = 'running' and old.rule = any (v.add_rules || v.drop_rules)
     limit 1;
-    if found then
+    if found and (tg_op = 'DELETE' or new.rule <> old.rule or new.slot is distinct from old.slot) then
         raise exception 'rule % is part of variant % of experiment %, which is running', old.rule, v_variant, v_experiment
             using errcode = 'RS003', hint = 'Stop the experiment first: recsql experiment stop.';
     end if;
-    return old;
+    return case when tg_op = 'DELETE' then old else new end;
 end
 $$;
 

@@ -19,6 +19,10 @@ begin
     if tg_op = 'DELETE' then
         return old;
     end if;
+    if tg_op = 'UPDATE' and new.experiment_no <> old.experiment_no then
+        raise exception 'variant % cannot move to another experiment', old.variant
+            using errcode = 'RS003', hint = 'Add a variant to the other one: recsql experiment add-variant.';
+    end if;
     if (new.weight > 0 and new.weight < 'infinity') is not true then
         raise exception 'weight % is not a number above 0', coalesce(new.weight::text, 'null')
             using errcode = 'RS002', hint = 'Users are split in proportion to the weights: 1 and 1 for halves, 9 and 1 for a tenth.';

@@ -33,7 +33,10 @@ begin atomic
         cross join unnest(p_new_nos, p_new_weights) with ordinality as n (item_no, weight, position)
         inner join recsql.item_similarity as s
             on s.run_no = p_run_no and s.source_no = o.list_no and s.item_no = n.item_no
-        where n.weight > 0 and n.position <= least(o.history_length, 20) and s.similarities[1] > 0
+        where
+            n.weight > 0 and n.position <= least(o.history_length, 20) and s.similarities[1] > 0
+            -- Of an item that is there twice the newest says how it is liked.
+            and n.position = array_position(p_new_nos, n.item_no)
     )
 
     -- On the scale of what is published for the user; without it, of the most that the new items could add up to.
@@ -41,9 +44,12 @@ begin atomic
         'live ' || h.source,
         h.list_no,
         h.item_no,
-        h.source_weight * h.weight / coalesce(
-            nullif(c.scores[1], 0)::double precision, sum(h.weight * h.nearest) over (partition by h.source_no)
-        )
+        h.source_weight * h.weight / case
+            -- A new item adds no more than the weight of the source, however much of the history has faded.
+            when c.scores[1] > 0
+                then greatest(c.scores[1]::double precision, max(h.weight * h.nearest) over (partition by h.source_no))
+            else sum(h.weight * h.nearest) over (partition by h.source_no)
+        end
     from history as h
     left join recsql.candidate as c
         on c.run_no = p_run_no and c.user_no = p_user_no and c.source_no = h.source_no

@@ -1,4 +1,4 @@
--- recsql.newcomer_part: one row per newcomer that is like something published for the user; unordered.
+-- recsql.newcomer_part: one row per newcomer that is not published for the user, and like something that is; unordered.
 create function recsql.newcomer_part(p_run_no integer, p_user_no integer, p_taste vector)
 returns table (item_no integer, contribution double precision)
 language sql
@@ -12,7 +12,12 @@ begin atomic
         select n.item_no, e.embedding
         from recsql.newcomer(p_run_no) as n
         inner join recsql.item_embedding as e on e.space_no = (select s.space_no from space as s) and e.item_no = n.item_no
-        where p_taste is not null and vector_norm(e.embedding) > 0
+        where
+            p_taste is not null and vector_norm(e.embedding) > 0
+            and not exists (
+                select from recsql.recommendation as r
+                where r.run_no = p_run_no and r.user_no = p_user_no and r.item_no = n.item_no
+            )
         order by e.embedding <=> p_taste, n.item_no
         limit 20
     ),
@@ -33,4 +38,5 @@ end;
 
 comment on function recsql.newcomer_part(integer, integer, vector) is
 'What a newcomer is worth to a user before anybody has done anything with it: the score of what is published for the user, the first '
-'50, times the square of the cosine of their contents, at its best. Of the 20 newcomers that are nearest to p_taste (content_taste).';
+'50, times the square of the cosine of their contents, at its best. Of the 20 newcomers that are nearest to p_taste (content_taste) and not '
+'published for the user themselves.';

@@ -75,8 +75,12 @@ begin
                 )
             ) as e
             where
-                p_rule_path is null
-                or exists (select from item as i where i.item_no = e.item_no and is_match(i, p_rule_path, p_rule_vars))
+                -- What is unlike all that the user had is left to the items without events.
+                e.similarity > 0
+                and (
+                    p_rule_path is null
+                    or exists (select from item as i where i.item_no = e.item_no and is_match(i, p_rule_path, p_rule_vars))
+                )
             order by e.similarity desc, e.item_no
             limit p_n
         );

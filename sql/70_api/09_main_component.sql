@@ -8,16 +8,17 @@ begin atomic
     from (
         select
             t.place,
-            p.key as component,
-            p.value::double precision as contribution,
+            -- Of what is published without parts a ranker says nothing in particular.
+            coalesce(p.key, 'ranker') as component,
+            coalesce(p.value::double precision, 0) as contribution,
             -- Of other kinds no item of the user's own could be named.
             o.kind in ('similarity', 'vector') and o.history_length is not null as is_evident,
-            sum(p.value::double precision) over by_item as score,
+            coalesce(sum(p.value::double precision) over by_item, 0) as score,
             sum(
                 case when o.kind in ('similarity', 'vector') and o.history_length > 0 then p.value::double precision else 0 end
             ) over by_item as evident
         from unnest(p_parts) with ordinality as t (parts, place)
-        cross join lateral jsonb_each_text(t.parts) as p
+        left join lateral jsonb_each_text(t.parts) as p on true
         left join recsql.source as o on o.source = recsql.component_key(p.key)
         window by_item as (partition by t.place)
     ) as c

@@ -59,6 +59,18 @@ def publish_parts(connection, user, item, parts):
     )
 
 
+def live_parts(connection, user="u0"):
+    """What each item that is recommended to a user gains by what the user did since the run, by item and component."""
+    return {
+        (item, component): contribution
+        for _, item, _, _ in recommend(connection, user)
+        for component, contribution in connection.execute(
+            "select component, contribution from recsql_api.explain_recommendation(%s, %s)", (user, item)
+        ).fetchall()
+        if component.startswith("live ")
+    }
+
+
 def test_recommend_known_user_gets_what_comes_next(served):
     rows = recommend(served, "u0")
     # u0 had i0 … i5; everyone who had i5 went on to i6.
@@ -372,6 +384,38 @@ def test_parts_of_rules_and_of_a_ranker_are_told_but_no_rule_is_the_users_reason
     assert reason_of(served, "i6") == "put forward by rule summer"
 
 
+def test_items_that_are_published_without_parts_stay_in_their_places(served):
+    publish_parts(served, "u0", "i6", {})
+    before = recommend(served, "u0", n=4)
+    assert "i6" in [row[1] for row in before]
+    assert [row[2] for row in before] == sorted((row[2] for row in before), reverse=True)
+    assert None not in [value for row in before for value in row]
+    assert [row[1] for row in before] == [row[1] for row in recommend(served, "u0", n=4, novelty=1e-9)]
+    places = served.execute(
+        "select place, component, score "
+        """from recsql.main_component(array['{"ease": 2}', '{}', '{"ease": 1}']::jsonb [])"""
+    ).fetchall()
+    assert places == [(1, "ease", 2), (2, "ranker", 0), (3, "ease", 1)]
+
+
+def test_what_a_user_does_now_adds_no_more_than_a_sources_weight_where_his_history_has_faded(served):
+    run_no = served.execute("select run_no from recsql.release").fetchone()[0]
+    served.execute("select recsql_api.record_event('u0', 'i6', 'like')")
+    before = live_parts(served)
+    assert before
+    # As of a history of old views, of which a hundredth is left.
+    served.execute(
+        "update recsql.candidate set scores = array(select s / 100 from unnest(scores) as s) where run_no = %s",
+        (run_no,),
+    )
+    weights = served.execute(
+        "select f.weights from recsql.release as r inner join recsql.fusion_policy as f using (policy_no)"
+    ).fetchone()[0]
+    after = live_parts(served)
+    assert after.keys() == before.keys()
+    assert all(part <= weights[component.removeprefix("live ")] + 1e-9 for (_, component), part in after.items())
+
+
 def test_explain_tells_what_a_request_did(served):
     rows = served.execute("select item_id, request_id from recsql_api.recommend('u0', 4, p_explore => 1)").fetchall()
     request_id = rows[0][1]
@@ -460,6 +504,12 @@ def test_upsert_item_refuses_what_loading_refuses(served):
     with pytest.raises(psycopg.Error, match="domain is not") as caught:
         served.execute("select recsql_api.upsert_item('x', p_domain => 'No Domain')")
     assert caught.value.sqlstate == "RS002"
+
+
+@pytest.mark.parametrize("at", ["infinity", "-infinity"])
+def test_upsert_item_refuses_a_time_without_end(served, at):
+    with pytest.raises(psycopg.Error, match="published_at is not a time"):
+        served.execute("select recsql_api.upsert_item('x', p_published_at => %s)", (at,))
 
 
 def test_reader_may_ask_but_neither_write_nor_read_tables(served):

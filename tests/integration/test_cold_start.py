@@ -147,6 +147,50 @@ def test_domain_is_served_within_its_filter(served):
     assert list(recommend(served, "u8", domain="songs", filter=json.dumps({"mood": "sad"}))) == ["s5"]
 
 
+def test_domain_whose_items_are_unlike_all_that_a_user_had_is_not_empty(served):
+    # In a domain of its own, at the opposite of each film that u0 had.
+    for number in range(5):
+        angle = 2 * np.pi * number / N_FILMS + np.pi
+        put(served, f"b{number}", [np.cos(angle), np.sin(angle)], "books")
+    served.execute("update recsql.item set created_at = '2000-01-01' where domain = 'books'")
+    served.execute("select recsql_api.record_event('late', 'f2', 'like')")
+    found = recommend(served, "late", domain="books")
+    assert set(found) == {f"b{number}" for number in range(5)}
+
+
+def test_new_item_that_is_published_is_not_worth_more_for_being_new(served):
+    put(served, "new", [np.cos(np.pi), np.sin(np.pi)])  # where f5 is
+    added = recommend(served, "u0", domain="films")["new"][0]
+    served.execute(
+        "insert into recsql.recommendation (run_no, user_no, rank, item_no, score, parts) "
+        "select l.run_no, u.user_no, 99, i.item_no, 0.125, '{\"content\": 0.125}' "
+        "from recsql.release as l, recsql.app_user as u, recsql.item as i where u.user_id = 'u0' and i.item_id = 'new'"
+    )
+    assert added > 0.125
+    assert recommend(served, "u0", domain="films")["new"][0] == 0.125
+    assert sum(row[2] for row in explain(served, "u0", "new")) == pytest.approx(0.125)
+
+
+def test_domain_new_to_a_user_does_not_follow_what_he_has_come_to_dislike(served):
+    put(served, "s1", [0, 1], "songs")
+    liked = recommend(served, "u0", domain="songs")
+    assert any(reason.startswith("similar in content") for _, reason in liked.values())
+    parts = (
+        "select item_no, component, contribution from recsql.history_part("
+        "(select run_no from recsql.release), (select policy_no from recsql.release), null, %s, %s, 1) order by 1, 2"
+    )
+    numbers = [
+        served.execute("select item_no from recsql.item where item_id = %s", (item,)).fetchone()[0]
+        for item in ("f0", "f1")
+    ]
+    once = served.execute(parts, (numbers, [1.0, 1.0])).fetchall()
+    assert once
+    # Known as liked, disliked since: it speaks no more. Liked again: it speaks once.
+    disliked = served.execute(parts, ([numbers[0], *numbers], [-1.0, 1.0, 1.0])).fetchall()
+    assert disliked != once
+    assert served.execute(parts, ([*numbers, numbers[0]], [1.0, 1.0, 1.0])).fetchall() == once
+
+
 def test_similar_to_vector_finds_what_is_near(served):
     rows = served.execute("select * from recsql_api.similar_to_vector('[1,0.1]', 3)").fetchall()
     # f0 and s0 lie at 0 degrees, f1 at 36, the vector at 5.7.

@@ -6,6 +6,7 @@ import pytest
 from ir_measures import AP, RR, R, nDCG
 from offline_runs import SOURCE, begin_run, rank, record
 
+from workers import evaluate as evaluation
 from workers.evaluate import evaluate
 
 MEASURES = {"ndcg": nDCG, "recall": R, "mrr": RR, "average_precision": AP}
@@ -217,6 +218,15 @@ def intervals(connection, run_no):
         (run_no, SOURCE),
     ).fetchall()
     return {metric: tuple(figures) for metric, *figures in rows}
+
+
+def test_resampled_means_are_the_same_whatever_fits_into_memory(monkeypatch):
+    values = np.random.default_rng(0).random((70, 2))
+    drawn = np.random.default_rng(1).integers(0, 70, (evaluation.N_RESAMPLES, 70))
+    for at_once in (1, 1000, 2**22):
+        monkeypatch.setattr(evaluation, "_NUMBERS_AT_ONCE", at_once)
+        found = evaluation.resampled_means(values, np.random.default_rng(1))
+        assert found == pytest.approx(values[drawn].mean(axis=1), abs=1e-12)
 
 
 def test_evaluate_writes_the_mean_and_an_interval_that_holds_it(catalogue):

@@ -335,6 +335,23 @@ def test_rules_of_variants_are_of_the_slot_and_stay_while_it_runs(shop):
     assert shop.execute("delete from recsql.rule").rowcount == 2
 
 
+def test_experiment_needs_what_its_variants_name_and_keeps_it(shop):
+    shop.execute("insert into recsql.rule (rule, kind, half_life, state) values ('r', 'freshness', '1 day', 'draft')")
+    number, other = add(shop), add(shop, "other")
+    add_variant(shop, number, "c", add_rules=["r"])
+    shop.execute("delete from recsql.rule")
+    with pytest.raises(psycopg.Error, match="variant c names rule r, which is gone"):
+        set_state(shop, "running")
+    shop.execute("insert into recsql.rule (rule, kind, half_life, state) values ('r', 'freshness', '1 day', 'draft')")
+    set_state(shop, "running")
+    for change in ("rule = 'r2'", "slot = 'other'"):
+        with pytest.raises(psycopg.Error, match="rule r is part of variant c"):
+            shop.execute(f"update recsql.rule set {change}")
+    shop.execute("update recsql.rule set half_life = '2 days'")
+    with pytest.raises(psycopg.Error, match="variant c cannot move to another experiment"):
+        shop.execute("update recsql.variant set experiment_no = %s where variant = 'c'", (other,))
+
+
 def test_of_two_experiments_that_start_together_the_second_is_told_of_the_first(shop, database):
     add(shop)
     add(shop, "late")

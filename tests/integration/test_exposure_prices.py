@@ -93,6 +93,21 @@ def test_update_exposure_leaves_the_newest_seconds_for_later(shop):
     assert ledger(shop) == {}
 
 
+def test_update_exposure_waits_for_what_is_being_logged(shop, database):
+    shop.execute("insert into recsql.app_user (user_id) values ('ann')")
+    with psycopg.connect(database) as mailing:
+        mailing.execute("select recsql_api.record_impressions(%s, 'ann', %s)", (uuid4(), ["i0", "i1"]))
+        show(shop, ["i2"], age="0 seconds")
+        show(shop, ["i3"], age="1 minute")
+        # What came after the mailing began waits for its end, what came before does not.
+        mailing.execute("select pg_sleep(5.1)")
+        assert update(shop) == 1
+        assert update(shop) == 0
+        mailing.commit()
+    assert update(shop) == 3
+    assert set(ledger(shop)) == {"i0", "i1", "i2", "i3"}
+
+
 def test_prices_react_to_what_is_shown(shop):
     show(shop, ["i0"], n=20, age="2 minutes")
     show(shop, ["i1"], n=10, age="2 minutes")

@@ -161,6 +161,33 @@ def test_switching_by_domain_takes_items_of_the_domain(connection, run_no):
     }  # fmt: skip
 
 
+def test_whole_numbers_may_be_written_with_a_fraction_of_0(connection, run_no):
+    configs = {
+        "mixed": '{"slots": {"sequential": 2.0, "trending": 1}}',
+        "cascade": '{"first": "w", "second": "trending", "keep": 3.0}',
+        "switching": '{"branches": [{"min_history": 1.0, "max_history": 5.0, "use": "w"}], "else": "trending"}',
+    }
+    for kind, config in configs.items():
+        written = fused(connection, run_no, add_policy(connection, f"{kind} 1", kind, config))
+        plain = fused(connection, run_no, add_policy(connection, f"{kind} 2", kind, config.replace(".0", "")))
+        assert written
+        assert written == plain
+    assert (
+        connection.execute("select * from recsql.controlled(%s, '{\"n\": 5.0}', 0, 1000)", (run_no,)).fetchall() == []
+    )
+    with pytest.raises(psycopg.Error, match=r"n must be a whole number from 1 to 1000, not 5\.5"):
+        connection.execute("select * from recsql.controlled(%s, '{\"n\": 5.5}', 0, 1000)", (run_no,))
+
+
+def test_only_candidate_of_a_source_is_its_best(connection, run_no):
+    connection.execute(
+        "update recsql.candidate set item_nos = item_nos[1 : 1], scores = scores[1 : 1] where source_no = %s",
+        (CONTENT,),
+    )
+    policy_no = add_policy(connection, "by content", "weighted", weights='{"content": 2}')
+    assert fused(connection, run_no, policy_no) == [("i3", 2, {"content": 2})]
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_parts_sum_to_the_score_for_every_kind(connection, run_no, seed):
     draw = np.random.default_rng(seed)

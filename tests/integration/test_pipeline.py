@@ -85,6 +85,35 @@ def policy_of(connection, slot="default"):
     return connection.execute(query, (slot,)).fetchone()[0]
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "update recsql.event_kind set weight = 2 * weight where kind = 'rating'",
+        "update recsql.domain set allows_repeat = not allows_repeat",
+        'update recsql.app_user set attributes = attributes || \'{"team": "red"}\'',
+    ],
+)
+def test_run_is_made_anew_when_what_it_reads_has_changed(simulated, change):
+    first = Pipeline(simulated, TINY).run("validation", until="interactions")
+    assert Pipeline(simulated, TINY).run("validation", until="interactions") == first
+    simulated.execute(change)
+    assert Pipeline(simulated, TINY).run("validation", until="interactions") != first
+
+
+def test_run_is_made_anew_when_a_part_of_its_policy_has_changed(simulated):
+    policies = (
+        "insert into recsql.fusion_policy (policy, kind, weights, config) values "
+        """('part', 'weighted', '{"sequential": 1}', '{}'), """
+        """('whole', 'switching', '{}', '{"branches": [{"max_history": 9, "use": "part"}], "else": "trending"}') """
+        "returning policy_no"
+    )
+    policy_no = simulated.execute(policies).fetchall()[-1][0]
+    first = Pipeline(simulated, TINY).run("production", until="interactions", policy_no=policy_no)
+    assert Pipeline(simulated, TINY).run("production", until="interactions", policy_no=policy_no) == first
+    simulated.execute("""update recsql.fusion_policy set weights = '{"trending": 1}' where policy = 'part'""")
+    assert Pipeline(simulated, TINY).run("production", until="interactions", policy_no=policy_no) != first
+
+
 def test_policy_that_an_owner_chose_stays_in_use(simulated):
     pipeline = Pipeline(simulated, TINY)
     first = pipeline.refresh()

@@ -259,6 +259,16 @@ def test_compare_leaves_out_what_was_fitted_on_an_earlier_run_and_what_is_made_o
     assert {"rrf", "ours", "weighted", "weighted by history", "ranker"} == set(compare(validated).policies)
 
 
+def test_weights_that_are_fitted_again_forget_the_ranker_that_was_taken_before(validated):
+    choices, found = fitted(validated)
+    assert found.write(choices) == validated.one("latest_policy")
+    # Of so few users no gain is beyond chance.
+    stages.weights(validated, lambda done, total, note: None)
+    assert validated.details["ranker"].startswith("left")
+    assert validated.one("latest_policy") == validated.policy_no
+    assert validated.one("fusion_policy_named", policy=f"weighted-{validated.run_no}") == validated.policy_no
+
+
 def test_ranker_that_validation_chose_stays_chosen_when_it_is_written_again(ranked):
     run, _ = ranked
     choices, found = fitted(run)

@@ -247,6 +247,18 @@ def test_boost_and_bury_multiply_and_add_up(shop):
     assert parts == [("rule b", 2), ("rule war", -2)]
 
 
+def test_rules_raise_and_lower_what_is_below_0_too(shop):
+    add_rule(shop, "b", "boost", factor=2, condition=where("brand", "=", "b"))
+    add_rule(shop, "war", "bury", factor=0.5, condition=where("genres", "contains", "war"))
+    # i7 and i9 of brand b, i3 and i9 of war; scores as a ranker may have them.
+    parts = shop.execute(
+        "select p.place, p.component, p.contribution from recsql.rule_part("
+        "array(select r from recsql.rule_in_force('default', 'de1') as r), '{7, 3, 9}', '{-4, -4, -4}') as p "
+        "order by p.place, p.component"
+    ).fetchall()
+    assert parts == [(1, "rule b", 2), (2, "rule war", -4), (3, "rule b", 2), (3, "rule war", -2)]
+
+
 def test_freshness_halves_by_age(shop):
     add_rule(
         shop, "fresh", "freshness", half_life=timedelta(days=5), condition=where("item_id", "in", ["i1", "i6", "i12"])
@@ -274,6 +286,14 @@ def test_cap_holds_for_each_value(shop):
     assert shown(shop, n=10) == ["i1", "i2", "i3", "i4", "i5", "i6"]
     shop.execute("update recsql.rule set condition = null, attribute = 'domain', max_items = 3")
     assert shown(shop, n=10) == ["i1", "i2", "i3"]
+
+
+def test_cap_leaves_what_has_no_value_alone_and_counts_a_value_once(shop):
+    shop.execute("update recsql.item set attributes = '{\"brand\": null}' where item_id in ('i1', 'i2', 'i3')")
+    shop.execute("update recsql.item set attributes = '{\"brand\": [\"c\", \"c\"]}' where item_id in ('i4', 'i5')")
+    add_rule(shop, "brands", "cap", attribute="brand", max_items=2)
+    # i6 is the first of a, i7 and i8 are of b.
+    assert shown(shop, n=8) == ["i1", "i2", "i3", "i4", "i5", "i6", "i7", "i8"]
 
 
 def test_cap_holds_while_exploring(shop):

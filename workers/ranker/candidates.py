@@ -106,6 +106,8 @@ def read_candidates(run: Run, sources: Sources, first: int, last: int) -> Candid
         spread = np.nan_to_num(highest - lowest)  # NaN of a list with nothing but NaN
         place = np.searchsorted(every, pairs[said])
         scaled = (scores - np.repeat(lowest, counts)) / np.repeat(np.where(spread == 0, 1, spread), counts)
+        if kinds[number] in _SHIFTED:
+            scaled[np.repeat(spread == 0, counts)] = 1  # all are its best
         parts[place, column] = scaled[said]
         ranks[place, column] = (within(counts) + 1)[said]
         known = np.isin(keys, users)

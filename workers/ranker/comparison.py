@@ -13,7 +13,7 @@ from workers.ranker.candidates import Floats, Sources
 from workers.ranker.learned import FEWEST_TO_FIT_ON, Choices, LearnedRanker, learn_ranker, read_choices
 from workers.ranker.quality import Asked, Metrics
 from workers.ranker.segments import ByAttribute, ByHistory, SegmentWeights, learn_by
-from workers.run import Run
+from workers.run import Progress, Run
 
 WEIGHTED, RANKER = "weighted", "ranker"
 """How what is learnt is told; weights by segments are :func:`by_name`."""
@@ -96,21 +96,26 @@ class Comparison:
             policy_no = learned.choices.write(name, "weighted", learned.weights, ndcg=ndcg)
         else:
             policy_no = self.run.one("fusion_policy_named", policy=self.proposed)
-        self.run.connection.execute(QUERIES["choose_policy"], {"policy_no": policy_no})
+        self.run.connection.execute(QUERIES["choose_fusion_policy"], {"slot": "default", "policy_no": policy_no})
         return policy_no
 
 
-def compare(run: Run, seed: int = 0, attributes: Sequence[str] = ()) -> Comparison:
+def compare(
+    run: Run, seed: int = 0, attributes: Sequence[str] = (), progress: Progress = lambda done, total, note: None
+) -> Comparison:
     """Measure every source and policy on a validation run.
 
     Args:
         run: with candidates and scores.
         seed: of the users that are drawn where there are many, of folds and of training.
         attributes: of users, for each of which weights are fitted by its values.
+        progress: called after each method.
 
     Raises:
         PipelineError: there is nothing to compare, nobody to compare it on, or too few for weights by an attribute.
     """
+    if "history" in attributes:
+        raise PipelineError("Weights by the length of the history are fitted in any case: leave 'history' out.")
     sources: Sources = run.connection.execute(QUERIES["compared_sources"], run.parameters()).fetchall()
     choices = read_choices(run, sources, seed)
     everybody = Asked.of(run)
@@ -126,13 +131,21 @@ def compare(run: Run, seed: int = 0, attributes: Sequence[str] = ()) -> Comparis
         )
     is_asked = np.isin(everybody.user_nos, (choices.asked if choices else everybody).user_nos)
 
+    # What was fitted on users such as these is measured by what is learnt without each fold of them.
+    names = [name for (name,) in run.connection.execute(QUERIES["compared_policies"], run.parameters()).fetchall()]
+    n_methods, measured_yet = len(names) + len(sources) + (1 if choices else 0), 0
+
+    def note(method: str) -> None:
+        nonlocal measured_yet
+        measured_yet += 1
+        progress(measured_yet, n_methods, method)
+
     def measured(method: str) -> Metrics:
         rows = run.connection.execute(QUERIES["user_metric"], run.parameters(method=method, k=10)).fetchall()
         _, ndcg, recall, *_ = np.array(rows, dtype=np.float64)[is_asked].T
+        note(method)
         return ndcg, recall
 
-    # What was fitted on users such as these is measured by what is learnt without each fold of them.
-    names = [name for (name,) in run.connection.execute(QUERIES["compared_policies"], run.parameters()).fetchall()]
     policies = {name: measured(name) for name in names}
     learned = None
     if choices:
@@ -142,6 +155,7 @@ def compare(run: Run, seed: int = 0, attributes: Sequence[str] = ()) -> Comparis
         learned = Learned(choices, weights, by_segment, learn_ranker(choices, weights))
         policies |= {WEIGHTED: learned.ranker.weighted, RANKER: learned.ranker.ranked}
         policies |= {name: segmented.ranked for name, segmented in by_segment.items()}
+        note("what is learnt")
     return Comparison(run, {name: measured(name) for _, name in sources}, policies, learned, seed)
 
 

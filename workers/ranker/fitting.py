@@ -55,8 +55,8 @@ def fit_ranker(
         seed: of the folds, the networks and the batches.
 
     Returns:
-        The ranker, and the score of each candidate by the network and the weights that its user had no part in, shape
-        ``(n_pairs,)``.
+        The ranker, and the score of each candidate by the network and the weights that were fitted without its user,
+        who only had a say in when the network stopped, shape ``(n_pairs,)``.
 
     References:
         Cao et al., Learning to Rank: From Pairwise Approach to Listwise Approach, ICML 2007.

@@ -11,8 +11,8 @@ from workers.fairness_report import controlled_method
 
 K = 10
 STRENGTHS = (0.2, 0.4, 0.6, 0.8)
-MEASURED_BY = {"diversity": "diversity", "novelty": "novelty"}
-"""The metric of lists that a control is to raise, by the control."""
+CONTROLS = ("diversity", "novelty")
+"""Each has the name of the metric of lists that it is to raise."""
 
 
 def effect_curves(connection: psycopg.Connection[Any], run_no: int) -> list[dict[str, Any]]:
@@ -27,12 +27,12 @@ def effect_curves(connection: psycopg.Connection[Any], run_no: int) -> list[dict
     """
     plain = _figures(connection, run_no, "fused")
     found: list[dict[str, Any]] = []
-    asked = [(control, strength) for control in MEASURED_BY for strength in (0.0, *STRENGTHS)]
+    asked = [(control, strength) for control in CONTROLS for strength in (0.0, *STRENGTHS)]
     for control, strength in asked:
         measured = plain
         if strength:
             measured = _figures(connection, run_no, controlled_method({control: strength}, K))
-        for figure in ("ndcg", MEASURED_BY[control]):
+        for figure in ("ndcg", control):
             if plain[figure] > 0 and np.isfinite(measured[figure]):
                 change = measured[figure] / plain[figure] - 1
                 found.append({"control": control, "strength": strength, "figure": figure, "change": change})

@@ -55,7 +55,9 @@ def collect(
         "recall": lambda: _rows(connection, "report_recall", asked),
         "overlap": lambda: _rows(connection, "report_overlap", asked),
         "ablation": lambda: ablation(connection, run, n_users, seed),
-        "exposure": lambda: _exposure(connection, run["run_no"], shown[:4]),
+        "exposure": lambda: _exposure(
+            connection, run["run_no"], ["fused", *(method for method in shown if method != "fused")][:4]
+        ),
         "fairness": lambda: compare(
             connection, run["run_no"], CONTROLS if controls is None else controls, seed=seed
         ).document(),
