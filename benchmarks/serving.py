@@ -5,7 +5,8 @@ Measures the configured database as it stands, which must have a published run o
 transactions. ``bare`` reads the published rows of a user from the tables, without any of what recommend() does on top;
 ``throughput_ratio`` is the requests per second of recommend() for published users over those of it.
 ``explored_p99_ratio`` is its 99th percentile with a tenth of the places explored, and so logged, over that without;
-``controlled_p99_ratio`` with rules, diversity and novelty on, and an experiment running in the slot.
+``controlled_p99_ratio`` with rules and diversity on, and an experiment running in the slot that has novelty on for half
+of the users.
 ``recall@10`` compares similar_items() by content with the same query made exact. Users, events and requests made for
 it are deleted afterwards.
 """
@@ -64,7 +65,7 @@ REQUESTS = {
     "recommend.controlled": (
         "user",
         "select * from recsql_api.recommend("
-        "public.serving_id('user', :n), 10, p_slot => 'serving', p_diversity => 0.3, p_novelty => 0.1)",
+        "public.serving_id('user', :n), 10, p_slot => 'serving', p_diversity => 0.3)",
     ),
     "similar_items": ("item", "select * from recsql_api.similar_items(public.serving_id('item', :n), 10)"),
     "similar_items.content": (
@@ -166,9 +167,7 @@ PREPARATION = """
     select e.experiment_no, v.variant, v.is_control, v.controls::jsonb
     from recsql.experiment as e
     cross join (
-        values
-        ('serving-as-is', true, '{}'),
-        ('serving-calibrated', false, '{"calibration": 0.2, "calibration_key": "genres"}')
+        values ('serving-as-is', true, '{}'), ('serving-novel', false, '{"novelty": 0.2}')
     ) as v (variant, is_control, controls)
     where e.slot = 'serving';
     update recsql.experiment set state = 'running' where slot = 'serving';

@@ -13,22 +13,24 @@ returns table (item_no integer, parts jsonb)
 language sql
 stable
 begin atomic
+    -- Once, and not for every neighbour of what the user had.
+    with asked as materialized (
+        select recsql.personal_share(p_run_no, p_user_no, p_had_weights) as share
+    )
+
     select p.item_no, coalesce(c.parts, jsonb_build_object('rule ' || p.rule, 0))
     from unnest(p_item_nos, p_rules) as p (item_no, rule)
     left join (
         select a.item_no, jsonb_object_agg(a.component, a.contribution) as parts
         from (
             select h.item_no, h.component, h.contribution
-            from recsql.history_part(
-                p_run_no, p_policy_no, p_user_no, p_had_nos, p_had_weights,
-                recsql.personal_share(p_run_no, p_user_no, p_had_weights)
-            ) as h
+            from asked as k
+            cross join recsql.history_part(p_run_no, p_policy_no, p_user_no, p_had_nos, p_had_weights, k.share) as h
             where h.item_no = any(p_item_nos)
             union all
             select t.item_no, t.component, t.contribution
-            from recsql.cold_part(
-                p_run_no, p_policy_no, p_taste, recsql.personal_share(p_run_no, p_user_no, p_had_weights), p_item_nos
-            ) as t
+            from asked as k
+            cross join recsql.cold_part(p_run_no, p_policy_no, p_taste, k.share, p_item_nos) as t
         ) as a
         group by a.item_no
     ) as c on c.item_no = p.item_no;
