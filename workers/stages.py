@@ -141,16 +141,16 @@ def weights(run: Run, progress: Progress) -> int:
     # Torch is imported with what needs it.
     from workers.ranker.learned import learn_ranker, read_choices
 
-    sources, steps = run.sources(), ("candidates", "ranker", "done")
+    sources = run.sources()
     run.connection.execute(QUERIES["forget_ranker"], run.parameters())
     run.policy_no = fit_policy(run, sources, f"weighted-{run.run_no}", run.run_no)
-    progress(1, len(steps), steps[0])
+    progress(1, 3, "weights")
     _, named, _ = run.connection.execute(QUERIES["policy"], {"policy_no": run.policy_no}).fetchall()[0]
     choices = read_choices(run, sources, run.config.seed)
     if choices is None:
         run.details["ranker"] = "not fitted: too few users to learn from"
         return len(sources)
-    progress(2, len(steps), steps[1])
+    progress(2, 3, "ranker")
     learned = learn_ranker(choices, np.array([named[source] for _, source in sources]))
     gain, lo, hi, _ = interval(learned.ranked[0] - learned.weighted[0], run.config.seed)
     assert lo is not None
