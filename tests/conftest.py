@@ -5,8 +5,6 @@
 
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +16,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 import pytest
+import warm_cli
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
@@ -27,6 +26,8 @@ from recsql.embedded import EmbeddedServer
 
 # Several threads for such small models only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Consoles take their width from the environment when they are imported: in warm_cli that is before any command.
+os.environ["COLUMNS"] = "120"
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 _NUMBERS = count(1)
@@ -162,26 +163,20 @@ def data_dir() -> Callable[[str], Path]:
 
 
 @pytest.fixture
-def cli(database: str, tmp_path: Path) -> Callable[..., Finished]:
-    """Function that runs ``recsql ARGUMENTS`` on ``database`` as a process of its own.
+def cli(database: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Finished]:
+    """Function that runs ``recsql ARGUMENTS`` on ``database`` as a process of its own (``warm_cli``).
 
     It takes the arguments and, as keywords, ``env`` (more variables), ``stdin`` (text) and ``timeout`` (seconds).
     """
     inherited = {key: value for key, value in os.environ.items() if not key.startswith(("PG", "RECSQL_"))}
 
     def run(*arguments: object, env: dict[str, str] | None = None, stdin: str = "", timeout: float = 300) -> Finished:
-        done = subprocess.run(
-            [sys.executable, "-m", "workers.cli", *map(str, arguments)],
-            cwd=tmp_path,  # no .env of the developer's is read
-            env=inherited
-            | {"RECSQL_DATABASE_URL": database, "PYTHONPATH": str(REPOSITORY), "COLUMNS": "120"}
-            | (env or {}),
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
-        return Finished(done.returncode, done.stdout, done.stderr)
+        variables = inherited | {"RECSQL_DATABASE_URL": database, "PYTHONPATH": str(REPOSITORY)}
+        streams = tmp_path_factory.mktemp("streams")
+        for name, text in zip(warm_cli.STREAMS, (stdin, "", ""), strict=True):
+            (streams / name).write_text(text)
+        # In a folder where no .env of the developer's is read.
+        code = warm_cli.run([*map(str, arguments)], tmp_path, variables | (env or {}), streams, timeout)
+        return Finished(code, (streams / "stdout").read_text(), (streams / "stderr").read_text())
 
     return run

@@ -1,11 +1,13 @@
 """Work over several connections at once: what the database does alone, what is read ahead, what is written behind."""
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager
 from itertools import islice
 from queue import SimpleQueue
+from threading import Event
 from typing import Any, TypeVar
 
 import psycopg
@@ -51,23 +53,29 @@ def execute_all(
             free.put(other)
         pool = stack.enter_context(ThreadPoolExecutor(n_connections, thread_name_prefix="execute_all"))
 
+        stopped = Event()
+
         def execute(call: Call) -> Any:
             other = free.get()
             try:
-                return _first(other.execute(QUERIES[call[0]], call[1]))
+                return None if stopped.is_set() else _first(other.execute(QUERIES[call[0]], call[1]))
             finally:
                 free.put(other)
 
-        places: dict[Future[Any], int] = {pool.submit(execute, call): place for place, call in enumerate(calls)}
         try:
+            places: dict[Future[Any], int] = {pool.submit(execute, call): place for place, call in enumerate(calls)}
             for done in as_completed(places):
                 with db.explained():
                     result = done.result()
                 yield places[done], result
         except BaseException:
+            stopped.set()
             pool.shutdown(wait=False, cancel_futures=True)
-            for other in opened:
-                other.cancel_safe()
+            # Until all are idle: a statement that is only about to be sent cannot be cancelled yet.
+            while free.qsize() < n_connections:
+                for other in opened:
+                    other.cancel_safe()
+                time.sleep(0.05)
             raise
 
 

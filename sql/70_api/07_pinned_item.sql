@@ -15,7 +15,8 @@ stable
 begin atomic
     -- Once, and not for every neighbour of what the user had.
     with asked as materialized (
-        select recsql.personal_share(p_run_no, p_user_no, p_had_weights) as share
+        select recsql.personal_share(p_run_no, p_user_no, p_had_weights) as share,
+            recsql.is_published_for(p_run_no, p_user_no) as is_published
     )
 
     select p.item_no, coalesce(c.parts, jsonb_build_object('rule ' || p.rule, 0))
@@ -26,7 +27,7 @@ begin atomic
             select h.item_no, h.component, h.contribution
             from asked as k
             cross join recsql.history_part(p_run_no, p_policy_no, p_user_no, p_had_nos, p_had_weights, k.share) as h
-            where h.item_no = any(p_item_nos)
+            where h.item_no = any(p_item_nos) and not k.is_published
             union all
             select t.item_no, t.component, t.contribution
             from asked as k
@@ -39,4 +40,6 @@ end;
 comment on function recsql.pinned_item(
     integer, integer, integer, integer [], double precision [], vector, integer [], text []
 ) is
-'What pinned items are worth of which nothing is published for the user, as in fallback; of which nothing is known at all: component rule NAME, 0.';
+'What pinned items are worth of which nothing is published for the user, as in fallback; of which nothing is known at all: component rule NAME, 0. '
+'Where other items are published for the user, their trend and content alone: what is near to all that the user had takes longer to find than '
+'the rest of a request, and a pin stands at its position whatever it is worth.';

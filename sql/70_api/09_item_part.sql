@@ -8,7 +8,8 @@ create function recsql.item_part(
     p_known_nos integer [],
     p_known_weights double precision [],
     p_new_nos integer [],
-    p_new_weights double precision []
+    p_new_weights double precision [],
+    p_is_pinned boolean default false
 )
 returns table (component text, contribution double precision, is_sum boolean)
 language sql
@@ -55,7 +56,10 @@ begin atomic
         cross join recsql.history_part(
             p_run_no, p_policy_no, p_user_no, p_new_nos || p_known_nos, p_new_weights || p_known_weights, a.share
         ) as h
-        where h.item_no = p_item_no and not exists (select from pooled)
+        where
+            h.item_no = p_item_no and not exists (select from pooled)
+            -- As in pinned_item.
+            and not (p_is_pinned and recsql.is_published_for(p_run_no, p_user_no))
     )
 
     select p.component, p.contribution, p.is_sum from pooled as p
@@ -71,7 +75,7 @@ begin atomic
 end;
 
 comment on function recsql.item_part(
-    integer, integer, integer, integer, text, integer [], double precision [], integer [], double precision []
+    integer, integer, integer, integer, text, integer [], double precision [], integer [], double precision [], boolean
 ) is
 'What the score of an item is the sum of for a user: what is published and what the user did since, else what pool and fallback put in '
-'place of it. is_sum: whether the component is the sum over what evidence names.';
+'place of it. p_is_pinned: whether a rule pins it (pinned_item). is_sum: whether the component is the sum over what evidence names.';

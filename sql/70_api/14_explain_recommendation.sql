@@ -56,7 +56,8 @@ begin
     with said as materialized (
         select p.component, p.contribution, p.is_sum
         from item_part(
-            v_run_no, v_policy_no, v_user_no, v_item_no, p_domain, v_known_nos, v_known_weights, v_new_nos, v_new_weights
+            v_run_no, v_policy_no, v_user_no, v_item_no, p_domain, v_known_nos, v_known_weights, v_new_nos, v_new_weights,
+            exists (select from unnest(v_rules) as r where r.kind = 'pin' and r.item_no = v_item_no)
         ) as p
     ),
 

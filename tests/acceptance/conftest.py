@@ -2,12 +2,11 @@
 
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from outcome import GOOD, N_ROWS, environment
+from outcome import GOOD, N_ROWS, RECSQL, environment
 
 
 @pytest.fixture
@@ -17,7 +16,7 @@ def start_cli(database: str, tmp_path: Path) -> Iterator[Callable[..., "subproce
 
     def start(*arguments: object) -> "subprocess.Popen[str]":
         process = subprocess.Popen(
-            [sys.executable, "-m", "workers.cli", *map(str, arguments)],
+            [RECSQL, *map(str, arguments)],
             cwd=tmp_path,
             env=environment(RECSQL_DATABASE_URL=database),
             stdin=subprocess.DEVNULL,

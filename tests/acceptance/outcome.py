@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +11,9 @@ from typing import Any, NamedTuple
 import psycopg
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+RECSQL = Path(sys.executable).with_name("recsql")
+"""The command as it is installed: under ``python -m``, CPython may end by the signal after a Ctrl-C within an import,
+whatever exit code the command gave."""
 PATIENCE_S = 60
 
 GOOD = b"user_id,item_id,rating,timestamp\nu1,i1,4,1700000000\nu1,i2,5,1700000001\nu2,i1,3,1700000002\n"

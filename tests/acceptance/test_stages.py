@@ -103,12 +103,15 @@ def test_publish_stopped_in_a_sql_stage_goes_on_where_it_was(cli, start_cli, con
 
 def test_publish_stopped_while_training_goes_on_with_training(cli, start_cli, connection):
     assert cli("load", "simulated").returncode == 0
-    process = start_cli("publish")
-    wait_until(connection, "select exists (select from recsql.run_stage where stage = 'slit')")
-    time.sleep(2)
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
-    assert process.returncode == 130
+    with connection.transaction():
+        # However fast a machine trains, it cannot be done before the signal: the version waits for this lock.
+        connection.execute("lock table recsql.model_version in share mode")
+        process = start_cli("publish")
+        wait_until(connection, "select exists (select from recsql.run_stage where stage = 'slit')")
+        time.sleep(2)
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
     assert connection.execute("select count(*) from recsql.model_version").fetchone() == (0,)
     assert connection.execute("select state from recsql.run").fetchone() == ("failed",)
     again = cli("publish", "--json")

@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from outcome import REPOSITORY, Finished, await_true, one, refusal, told
+from outcome import RECSQL, REPOSITORY, Finished, await_true, environment, one, refusal, told
 
 from recsql import ingest
 from recsql.db import connect
@@ -91,9 +91,13 @@ def test_tune_stopped_by_ctrl_c_leaves_the_study_usable(cli: Cli, start_cli: Sta
     assert again["trials"][-1]["state"] == "complete"
 
 
-def test_tune_without_optuna_says_what_to_install(cli: Cli, tmp_path: Path) -> None:
+def test_tune_without_optuna_says_what_to_install(database: str, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['optuna'] = None\n")
-    line = refusal(cli("tune", "ease", env={"PYTHONPATH": f"{tmp_path}:{REPOSITORY}"}))
+    variables = environment(PYTHONPATH=f"{tmp_path}:{REPOSITORY}", RECSQL_DATABASE_URL=database)
+    done = subprocess.run(
+        [RECSQL, "tune", "ease"], cwd=tmp_path, env=variables, capture_output=True, text=True, check=False
+    )
+    line = refusal(Finished(done.returncode, done.stdout, done.stderr))
     assert line == "Error: The search needs Optuna: pip install 'recsql[tune]'."
 
 

@@ -1,9 +1,12 @@
 """Candidates: every source's values by hand, live as in the batch, and what may be recommended at all."""
 
+import time
+
 import psycopg
 import pytest
 
 from recsql.errors import InputError, NotFoundError
+from recsql.queries import QUERIES
 from workers.parallel import execute_all
 
 # Users' items in their order; w likes what u and v like, and is alone with a song. Item d is withdrawn for some tests.
@@ -330,3 +333,21 @@ def test_execute_all_stops_at_the_first_error(connection, released):
     calls = [("refresh_candidates", {"run_no": released, "source": "nonsense", "first": 0, "last": 1, "n": 3})] * 4
     with pytest.raises((NotFoundError, InputError), match="there is no source nonsense"):
         list(execute_all(connection, calls, n_connections=2))
+
+
+def test_execute_all_cancels_a_statement_that_begins_as_it_stops(connection, monkeypatch):
+    monkeypatch.setitem(QUERIES, "wait", "select pg_sleep(%(seconds)s)")
+    cancel, early = psycopg.Connection.cancel_safe, []
+
+    def come_too_early_at_first(other):
+        if early.count(other) < 1:
+            early.append(other)
+        else:
+            cancel(other)
+
+    monkeypatch.setattr(psycopg.Connection, "cancel_safe", come_too_early_at_first)
+    results = execute_all(connection, [("wait", {"seconds": seconds}) for seconds in (0, 120)], n_connections=2)
+    assert next(results) == (0, "")
+    started = time.monotonic()
+    results.close()
+    assert time.monotonic() - started < 60

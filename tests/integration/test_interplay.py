@@ -172,6 +172,35 @@ def test_controls_of_a_slot_calibrate_and_expose_what_recommend_gives(shop):
     assert shown(shop, user="at1") == ["i1", "i2", "i3", "i4"]
 
 
+def test_pin_without_a_published_score_is_worth_what_its_explanation_says(shop):
+    """``de1`` is served without it, ``new1`` has nothing published; both had ``i12``, to which it is near."""
+    add_rule(shop, "first", "pin", item="i11", position=1)
+    shop.execute("insert into recsql.app_user (user_id) values ('new1')")
+    shop.execute("delete from recsql.recommendation where user_no = 1 and item_no = 11")
+    shop.execute('update recsql.fusion_policy set weights = \'{"cosine": 0.5, "content": 0.5}\'')
+    shop.execute(
+        "insert into recsql.item_similarity (run_no, source_no, item_no, neighbour_nos, similarities) "
+        "select r.run_no, s.source_no, 12, '{11,10}', '{0.8,0.4}' "
+        "from recsql.release as r, recsql.source as s where s.source = 'cosine'"
+    )
+    shop.execute(
+        "insert into recsql.interaction (run_no, user_no, item_no, step, weight, n_events, at, event_no) "
+        "select run_no, 1, 12, 0, 1, 1, now(), 1 from recsql.release"
+    )
+    shop.execute("select recsql_api.record_event('new1', 'i12', 'view')")
+    parts = {}
+    for user in ("de1", "new1"):
+        item, score = scored(shop, user)[0]
+        told = shop.execute(
+            "select component, contribution from recsql_api.explain_recommendation(%s, 'i11')", (user,)
+        ).fetchall()
+        assert item == "i11"
+        assert sum(contribution for _, contribution in told) == pytest.approx(score, abs=1e-6)
+        parts[user] = {component for component, contribution in told if contribution}
+    # How near a pin is to all that a user had takes long to find, and moves nothing: it is asked where all items are.
+    assert parts == {"de1": {"cold content"}, "new1": {"cold content", "cold cosine"}}
+
+
 @pytest.mark.parametrize("kind", ["pin", "boost", "cap", "promote", "filter"])
 def test_empty_database_obeys_everything(connection, kind):
     connection.execute("""select recsql.set_control('default', '{"diversity": 1, "novelty": 1, "exposure": 1}')""")
