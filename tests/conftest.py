@@ -172,11 +172,8 @@ def cli(database: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory)
 
     def run(*arguments: object, env: dict[str, str] | None = None, stdin: str = "", timeout: float = 300) -> Finished:
         variables = inherited | {"RECSQL_DATABASE_URL": database, "PYTHONPATH": str(REPOSITORY)}
-        streams = tmp_path_factory.mktemp("streams")
-        for name, text in zip(warm_cli.STREAMS, (stdin, "", ""), strict=True):
-            (streams / name).write_text(text)
+        kept = tmp_path_factory.mktemp("streams")
         # In a folder where no .env of the developer's is read.
-        code = warm_cli.run([*map(str, arguments)], tmp_path, variables | (env or {}), streams, timeout)
-        return Finished(code, (streams / "stdout").read_text(), (streams / "stderr").read_text())
+        return Finished(*warm_cli.run([*map(str, arguments)], tmp_path, variables | (env or {}), stdin, kept, timeout))
 
     return run

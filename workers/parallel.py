@@ -51,9 +51,8 @@ def execute_all(
         free: SimpleQueue[psycopg.Connection[Any]] = SimpleQueue()
         for other in opened:
             free.put(other)
-        pool = stack.enter_context(ThreadPoolExecutor(n_connections, thread_name_prefix="execute_all"))
-
         stopped = Event()
+        pool = stack.enter_context(ThreadPoolExecutor(n_connections, thread_name_prefix="execute_all"))
 
         def execute(call: Call) -> Any:
             other = free.get()

@@ -9,7 +9,7 @@ create function recsql.item_part(
     p_known_weights double precision [],
     p_new_nos integer [],
     p_new_weights double precision [],
-    p_is_pinned boolean default false
+    p_is_pinned boolean
 )
 returns table (component text, contribution double precision, is_sum boolean)
 language sql
