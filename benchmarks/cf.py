@@ -20,7 +20,7 @@ from benchmarks.report import Report, make_parser
 from recsql import db
 from recsql.queries import QUERIES
 from workers.evaluate import interval
-from workers.fusion_weights import fit_policy
+from workers.ranker.learned import read_choices
 from workers.run import Part, Run
 from workers.stages import item_weights, similarity
 
@@ -66,7 +66,8 @@ def main() -> None:
                 done.result()
             policy = f"cf-{validation_no}"
             numbered = [(runs["validation"].one("source_no", source=method), method) for method in FUSED]
-            fit_policy(runs["validation"], sorted(numbered), policy, None)
+            choices = read_choices(runs["validation"], sorted(numbered), options.seed)
+            choices.write(policy, "weighted", choices.weights(choices.folds >= 0))
             for part, run in runs.items():
                 for method in (*FUSED, *COMPARED, "cf"):
                     results |= _quality(connection, run.run_no, part, method, policy, options.seed)

@@ -32,7 +32,7 @@ DATASETS = {
         },
     ),
     "ml-latest-small": ("movielens-latest-small", {}),
-    AMAZON_BEAUTY: (AMAZON_BEAUTY, {}),
+    AMAZON_BEAUTY: (AMAZON_BEAUTY, {"models": {"slit": {"max_items": 13_000}}}),
 }
 """The reader of each, and settings of its pipeline.
 

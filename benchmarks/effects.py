@@ -1,7 +1,7 @@
 """What the controls of lists do at each strength: ``python -m benchmarks.effects --json``.
 
-Measures the newest whole runs of the configured database on both parts of the protocol, which ``recsql run`` makes: the
-lists as they were fused, and in the order that diversity (by MMR and by DPP) and novelty give them
+Measures the newest whole runs of the configured database on both parts of the protocol, which ``recsql run`` makes:
+the lists as they were fused, and in the order that diversity (MMR, the sum of distances, DPP) and novelty give them
 (``recsql.controlled``), by the product's own metrics. ``ndcg_change`` is the relative change of NDCG@10 to the lists
 without controls, with its interval over users, who are paired; ``diversity_change``, ``novelty_change`` and
 ``coverage_change`` likewise, without. ``METHOD.chosen`` is the least strength that on validation makes lists a fifth
@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 STRENGTHS = (0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0)
 CONTROLS: dict[str, dict[str, Any]] = {
     "mmr": {"control": "diversity", "fixed": {"diversity_method": "mmr"}},
+    "msd": {"control": "diversity", "fixed": {"diversity_method": "msd"}},
     "dpp": {"control": "diversity", "fixed": {"diversity_method": "dpp"}},
     "novelty": {"control": "novelty", "fixed": {}},
 }

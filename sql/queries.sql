@@ -728,28 +728,6 @@ analyze recsql.item_vector, recsql.user_vector;
 -- Remove what an earlier attempt scored of a run.
 select recsql.clear_scores(%(run_no)s::integer);
 
--- fusion_parts --
--- Parts of each source for a sample of choices, to fit weights on: a user's candidates, and one item that was relevant.
--- A user has one choice before anybody has a second one.
-with target as (
-    select e.user_no, e.item_no, row_number() over (order by e.nth, md5(e.user_no::text)) as choice_no
-    from (
-        select
-            r.user_no,
-            r.item_no,
-            row_number() over (partition by r.user_no order by md5(r.item_no::text)) as nth
-        from recsql.relevant_event(%(run_no)s::integer) as r
-    ) as e
-    order by choice_no
-    limit %(n_choices)s
-)
-
-select t.choice_no, p.item_no, p.source_no, p.part, p.item_no = t.item_no as is_target
-from (select distinct a.user_no from target as a) as u
--- User by user: of everybody, most would be ranked for nothing.
-cross join lateral recsql.source_part(%(run_no)s::integer, u.user_no, u.user_no) as p
-inner join target as t on t.user_no = u.user_no;
-
 -- sources --
 -- The sources by number.
 select source_no, source from recsql.source where is_active order by source_no;

@@ -7,15 +7,12 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import cast
 
-import numpy as np
-
 from recsql.queries import QUERIES
 from recsql.settings import get_settings
 from workers.attributions import attribute
 from workers.evaluate import evaluate as evaluate_methods
 from workers.evaluate import interval
 from workers.fairness import evaluate_fairness
-from workers.fusion_weights import fit_policy
 from workers.models.base import TrainingData
 from workers.models.item_weights import ItemWeightsConfig
 from workers.models.registry import MODELS, get_model
@@ -143,15 +140,16 @@ def weights(run: Run, progress: Progress) -> int:
 
     sources = run.sources()
     run.connection.execute(QUERIES["forget_ranker"], run.parameters())
-    run.policy_no = fit_policy(run, sources, f"weighted-{run.run_no}", run.run_no)
-    progress(1, 3, "weights")
-    _, named, _ = run.connection.execute(QUERIES["policy"], {"policy_no": run.policy_no}).fetchall()[0]
     choices = read_choices(run, sources, run.config.seed)
-    if choices is None:
+    fitted = choices.weights(choices.folds >= 0)
+    progress(1, 2, "weights")
+    learned = learn_ranker(choices, fitted) if choices.are_enough else None
+    ndcg = learned.weighted[0] if learned else None
+    run.policy_no = choices.write(f"weighted-{run.run_no}", "weighted", fitted, ndcg=ndcg, is_chosen=True)
+    progress(2, 2, "ranker")
+    if learned is None:
         run.details["ranker"] = "not fitted: too few users to learn from"
         return len(sources)
-    progress(2, 3, "ranker")
-    learned = learn_ranker(choices, np.array([named[source] for _, source in sources]))
     gain, lo, hi, _ = interval(learned.ranked[0] - learned.weighted[0], run.config.seed)
     assert lo is not None
     is_better = lo > 0

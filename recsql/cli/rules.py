@@ -30,6 +30,7 @@ class Method(StrEnum):
     """How lists are made diverse."""
 
     mmr = "mmr"
+    msd = "msd"
     dpp = "dpp"
 
 

@@ -20,9 +20,9 @@ begin
                     using errcode = 'RS002', hint = '0 leaves the list as it is, 1 is the most; 0.3 is a beginning.';
             end if;
         elsif v_control.key = 'diversity_method' then
-            if v_control.told not in ('mmr', 'dpp') then
+            if v_control.told not in ('mmr', 'msd', 'dpp') then
                 raise exception 'there is no diversity_method %', v_control.told
-                    using errcode = 'RS002', hint = 'Methods are mmr and dpp.';
+                    using errcode = 'RS002', hint = 'Methods are mmr, msd and dpp.';
             end if;
         elsif v_control.key = 'n' then
             if not is_count(v_control.value, 1, 1000) then

@@ -21,8 +21,9 @@ declare
     v_range double precision := coalesce(nullif((select max(s.score) from unnest(p_scores) as s (score)) - v_lowest, 0), 1);
     v_relevances double precision [];
     v_vectors bandit.draws%type;
-    -- mmr: the largest cosine with what is chosen; dpp: what is left of the squared volume, and the rows of the Cholesky factor.
-    v_nearest double precision [];
+    -- mmr: the largest cosine with what is chosen; msd: the sum of them; dpp: what is left of the squared volume, and the rows of the
+    -- Cholesky factor.
+    v_cosines double precision [];
     v_volumes double precision [];
     v_rows bandit.draws%type;
     v_vector item_embedding.embedding%type;
@@ -35,17 +36,22 @@ begin
         array_agg((1 - v_strength) * (s.score - v_lowest) / v_range order by s.place),
         array_agg(case when vector_norm(e.embedding) > 0 then e.embedding end order by s.place),
         array_agg(0.0::double precision), array_agg(1.0::double precision), array_agg('[0]'::vector)
-    into v_relevances, v_vectors, v_nearest, v_volumes, v_rows
+    into v_relevances, v_vectors, v_cosines, v_volumes, v_rows
     from unnest(p_item_nos, p_scores) with ordinality as s (item_no, score, place)
     left join item_embedding as e on e.space_no = v_space_no and e.item_no = s.item_no;
 
     -- Longer lists are read in parts.
     for v_nth in 1 .. least(p_n, cardinality(p_item_nos), 100) loop
         select o.place into v_place
-        from unnest(v_relevances, v_nearest, v_volumes) with ordinality as o (relevance, nearest, volume, place)
+        from unnest(v_relevances, v_cosines, v_volumes) with ordinality as o (relevance, cosine, volume, place)
         where o.relevance is not null
         order by
-            o.relevance + v_strength * case p_method when 'dpp' then ln(o.volume) else -o.nearest end desc, o.place
+            o.relevance + v_strength * case p_method
+                when 'dpp' then ln(o.volume)
+                when 'msd' then -o.cosine / greatest(v_nth - 1, 1)
+                else -o.cosine
+            end desc,
+            o.place
         limit 1;
         v_chosen := v_chosen || v_place;
         v_relevances[v_place] := null;
@@ -65,9 +71,10 @@ begin
                 from unnest(v_vectors, v_rows, v_volumes) with ordinality as r (embedding, factor, volume, place)
             ) as o;
         else
-            v_nearest := array(
-                select greatest(o.nearest, 1 - (o.embedding <=> v_vector))
-                from unnest(v_vectors, v_nearest) with ordinality as o (embedding, nearest, place)
+            v_cosines := array(
+                select case p_method when 'msd' then o.cosine + coalesce(n.cosine, 0) else greatest(o.cosine, n.cosine) end
+                from unnest(v_vectors, v_cosines) with ordinality as o (embedding, cosine, place)
+                cross join lateral (select 1 - (o.embedding <=> v_vector) as cosine) as n
                 order by o.place
             );
         end if;
@@ -81,6 +88,6 @@ $$;
 
 comment on function recsql.diversified(integer [], double precision [], integer, double precision, text, integer) is
 'Effective scores by which the first p_n (at most 100) items are not alike by content. With scores scaled to 0 to 1 within the list, place by '
-'place the best by (1 - p_strength) × score, less p_strength × its largest cosine with what is chosen (mmr, Carbonell & Goldstein 1998), or plus '
-'p_strength × the log of what it adds to the squared volume that the contents span (dpp: greedy MAP, Chen et al. 2018). p_strength: from 0, as it was, to 1; '
-'p_run_no: compares in run_space, null in content_space. What has no vector is at distance 1 from all.';
+'place the best by (1 - p_strength) × score, less p_strength × its largest cosine with what is chosen (mmr, Carbonell & Goldstein 1998) or its mean '
+'cosine with that (msd: max-sum, Borodin et al. 2012), or plus p_strength × the log of what it adds to the squared volume that the contents span '
+'(dpp: greedy MAP, Chen et al. 2018). p_strength: from 0, as it was, to 1; p_run_no: compares in run_space, null in content_space. What has no vector is at distance 1 from all.';

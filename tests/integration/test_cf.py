@@ -1,4 +1,4 @@
-"""Collaborative filtering as it is served: lists that a source sums, choices to fit weights on; the peers' metric."""
+"""Collaborative filtering as it is served: lists that a source sums; the peers' metric."""
 
 import numpy as np
 import pytest
@@ -93,42 +93,6 @@ def test_input_state_changes_with_how_a_source_reads_histories(connection):
     assert connection.execute(QUERIES["input_state"]).fetchone() == before
     connection.execute("update recsql.source set history_rate = 0.25 where source = 'slit_long'")
     assert connection.execute(QUERIES["input_state"]).fetchone() != before
-
-
-def test_fusion_parts_gives_everybody_a_choice_before_anybody_a_second_one(catalogue):
-    # Hours 0 to 9 are before the cut. After it u0 turns to three items that are candidates, u1 to two, u2 to one.
-    for user in range(3):
-        for hour in range(8):
-            record(catalogue, f"u{user}", f"i{hour}", hour)
-        for item in range(10, 13 - user):
-            record(catalogue, f"u{user}", f"i{item}", 20 + item)
-    # 24 events of 30 come before the cut.
-    split_no = catalogue.execute("select recsql.make_split('global', 'test', p_share => 0.8)").fetchone()[0]
-    run_no = begin_run(catalogue, split_no)
-    catalogue.execute(
-        "insert into recsql.candidate (run_no, user_no, source_no, item_nos, scores) "
-        "select %s, u.user_no, s.source_no, array_agg(i.item_no order by i.item_no), array_agg(1.0::real) "
-        "from recsql.app_user as u, recsql.item as i, recsql.source as s "
-        "where s.source = 'slit' and i.item_id in ('i10', 'i11', 'i12', 'i13') group by u.user_no, s.source_no",
-        (run_no,),
-    )
-
-    def targets(n_choices):
-        rows = catalogue.execute(QUERIES["fusion_parts"], {"run_no": run_no, "n_choices": n_choices}).fetchall()
-        choices = {}
-        for choice_no, item_no, _, _, is_target in rows:
-            choices.setdefault(choice_no, []).append((item_no, is_target))
-        # Each choice is among all four candidates, and has one target.
-        assert all(len(items) == 4 and sum(hit for _, hit in items) == 1 for items in choices.values())
-        return sorted(item_no for items in choices.values() for item_no, hit in items if hit)
-
-    number = dict(catalogue.execute("select item_id, item_no from recsql.item").fetchall())
-    # i10 is relevant to all three, i11 to two of them, i12 to one.
-    assert targets(100) == sorted(number[f"i{item}"] for item in (10, 10, 10, 11, 11, 12))
-    # Of three choices each user has one, and u2's can only be i10.
-    three = targets(3)
-    assert len(three) == 3
-    assert number["i10"] in three
 
 
 def test_peers_are_measured_as_we_are(catalogue):

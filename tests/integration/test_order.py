@@ -71,6 +71,30 @@ def test_diversified_by_mmr(steps):
     assert in_order(diversified(steps, [5, 4, 3, 2, 1], 1, "mmr", n=3)) == [1, 3, 4, 2, 5]
 
 
+def test_diversified_by_msd(steps):
+    # As above, but for the mean cosine. At a half after i1 and i4: i2 has 0.375 - 1 / 4, i3 0.25 - (0.5 + 0.866) / 4
+    # and i5 0 - 1 / 4.
+    assert in_order(diversified(steps, [5, 4, 3, 2, 1], 0.5, "msd", n=2)) == [1, 4, 2, 3, 5]
+    assert in_order(diversified(steps, [5, 4, 3, 2, 1], 0.5, "msd", n=3)) == [1, 2, 4, 3, 5]
+    # Distance alone: i1, i4; then i2, i3 and i5 have mean cosines of 0.5, 0.683 and 0.5, where mmr takes i3.
+    assert in_order(diversified(steps, [5, 4, 3, 2, 1], 1, "msd", n=3)) == [1, 2, 4, 3, 5]
+
+
+def test_diversified_by_msd_is_the_greedy_sum_of_distances(steps):
+    random = np.random.default_rng(1)
+    vectors = np.array([[1, 0], [1, 0], [0.5, 0.75**0.5], [0, 1], [0, 1], [0, 0], [0, 0]])
+    cosines = vectors @ vectors.T  # what has no vector is at distance 1
+    for strength in (0.1, 0.5, 0.9):
+        scores = random.permutation(7).astype(float)
+        chosen: list[int] = []
+        for _ in range(5):
+            gains = (1 - strength) * scores / 6 + strength * (1 - cosines[chosen].mean(axis=0) if chosen else 1)
+            gains[chosen] = -np.inf
+            chosen.append(int(gains.argmax()))
+        found = in_order(diversified(steps, scores.tolist(), strength, "msd", n=5))[:5]
+        assert {place - 1 for place in found} == set(chosen)
+
+
 def test_diversified_by_dpp(steps):
     # What an item adds to the volume: 1 - cosine², floored. At 1/2 first i1; then i2 has 0.375 + ln(1e-6) / 2,
     # i3 0.25 + ln(0.75) / 2 = 0.106, i4 0.125 + 0, i5 0: i4. Two dimensions are full then, and the rest is by score.
@@ -126,7 +150,12 @@ scores_of_items = st.lists(st.integers(-5, 5), min_size=1, max_size=12)
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(scores=scores_of_items, strength=st.floats(0, 1), method=st.sampled_from(["mmr", "dpp"]), n=st.integers(1, 12))
+@given(
+    scores=scores_of_items,
+    strength=st.floats(0, 1),
+    method=st.sampled_from(["mmr", "msd", "dpp"]),
+    n=st.integers(1, 12),
+)
 def test_steps_only_change_the_order(steps, scores, strength, method, n):
     item_nos = list(range(1, len(scores) + 1))
     for found in (

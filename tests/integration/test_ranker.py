@@ -7,6 +7,7 @@ import pytest
 
 from recsql import ingest
 from recsql.errors import PipelineError
+from recsql.queries import QUERIES
 from recsql.readers.simulated import SimulatedReader
 from workers import stages
 from workers.pipeline import Pipeline, PipelineConfig
@@ -42,7 +43,6 @@ def ranked(validated):
 def fitted(run):
     """What there is to learn from, and a ranker that was fitted on it."""
     choices = read_choices(run, run.sources())
-    assert choices is not None
     return choices, learn_ranker(choices, choices.weights(choices.folds >= 0))
 
 
@@ -172,9 +172,20 @@ def test_learn_ranker_is_the_same_again(validated):
     assert first == second
 
 
-def test_read_choices_none_of_too_few_users(validated, monkeypatch):
+def test_weights_of_too_few_users_are_fitted_without_a_ranker(validated, monkeypatch):
     monkeypatch.setattr(learned, "FEWEST_TO_FIT_ON", 10_000)
-    assert read_choices(validated, validated.sources()) is None
+    stages.weights(validated, lambda done, total, note: None)
+    assert validated.details["ranker"].startswith("not fitted")
+    assert validated.one("latest_policy") == validated.policy_no
+    assert set(compare(validated).policies) == {"rrf"}
+
+
+def test_weights_of_nobody_are_equal(validated):
+    for table in ("candidate", "score"):
+        validated.connection.execute(f"delete from recsql.{table} where run_no = %s", (validated.run_no,))
+    stages.weights(validated, lambda done, total, note: None)
+    kind, weights, _ = validated.connection.execute(QUERIES["policy"], {"policy_no": validated.policy_no}).fetchone()
+    assert (kind, weights) == ("weighted", dict.fromkeys(SOURCES, 0.25))
 
 
 def test_compare_measures_as_the_database_does_and_chooses_what_it_proposes(validated):

@@ -124,16 +124,16 @@ def compare(
             f"Run {run.run_no} has no candidates, or nobody of whom it is known what came next: it needs users with "
             "more events ('recsql status' shows how many there are)."
         )
-    if attributes and not choices:
+    if attributes and not choices.are_enough:
         raise PipelineError(
             f"Weights by an attribute need {FEWEST_TO_FIT_ON} users who went on to have one of their candidates, and "
             f"run {run.run_no} has fewer: load more events, or leave the attribute out."
         )
-    is_asked = np.isin(everybody.user_nos, (choices.asked if choices else everybody).user_nos)
+    is_asked = np.isin(everybody.user_nos, (choices.asked if choices.are_enough else everybody).user_nos)
 
     # What was fitted on users such as these is measured by what is learnt without each fold of them.
     names = [name for (name,) in run.connection.execute(QUERIES["compared_policies"], run.parameters()).fetchall()]
-    n_methods, measured_yet = len(names) + len(sources) + (1 if choices else 0), 0
+    n_methods, measured_yet = len(names) + len(sources) + choices.are_enough, 0
 
     def note(method: str) -> None:
         nonlocal measured_yet
@@ -148,7 +148,7 @@ def compare(
 
     policies = {name: measured(name) for name in names}
     learned = None
-    if choices:
+    if choices.are_enough:
         weights = choices.weights(choices.folds >= 0)
         segmentations = [ByHistory.of(choices), *(ByAttribute.of(choices, key) for key in attributes)]
         by_segment = {by_name(by.name): learn_by(choices, by) for by in segmentations}

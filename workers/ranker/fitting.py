@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from workers.binary import within
-from workers.fusion_weights import CHOICES_TO_FIT_ON, fit_weights
 from workers.ranker.candidates import Candidates, Floats
 from workers.ranker.features import has_history
 from workers.ranker.model import Ranker
@@ -81,24 +80,6 @@ def fit_ranker(
 def folds_of(found: Candidates, seed: int) -> NDArray[np.int64]:
     """The fold of each user, drawn, shape ``(n_users,)``."""
     return np.random.default_rng(seed).permutation(len(found.user_nos)) % N_FOLDS
-
-
-def weights_of(found: Candidates, is_hit: NDArray[np.bool_], rows: NDArray[np.bool_], seed: int) -> Floats:
-    """Weights of the sum fitted on some rows, one relevant candidate of each user being the choice.
-
-    Args:
-        found: candidates.
-        is_hit: whether each is relevant, shape ``(n_pairs,)``.
-        rows: whose users are fitted on, shape ``(n_pairs,)``.
-        seed: of which relevant candidate, and of which users where there are more than enough.
-    """
-    owner = found.owner
-    hits = np.random.default_rng(seed).permutation(np.flatnonzero(is_hit & rows))
-    first = np.sort(np.unique(owner[hits], return_index=True)[1])[:CHOICES_TO_FIT_ON]
-    is_choice = np.zeros(len(owner), dtype=bool)
-    is_choice[hits[first]] = True
-    rows = rows & np.isin(owner, owner[hits[first]])
-    return fit_weights(found.parts[rows], owner[rows], is_choice[rows], max(1, len(first)))[0]
 
 
 def _blank(sources: list[str], weights: Floats, features: Floats) -> Ranker:

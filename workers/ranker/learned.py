@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from workers.fusion_weights import fit_weights
 from workers.ranker.candidates import Candidates, Floats, Sources, among_best
 from workers.ranker.features import FeatureReader
-from workers.ranker.fitting import N_FOLDS, fit_ranker, folds_of, weights_of
+from workers.ranker.fitting import N_FOLDS, fit_ranker, folds_of
 from workers.ranker.model import N_RERANKED, Ranker
 from workers.ranker.quality import Asked, Metrics, read_asked
 from workers.run import Run
@@ -41,9 +42,14 @@ class Choices:
     folds: NDArray[np.int64]
     seed: int
 
+    @property
+    def are_enough(self) -> bool:
+        """Whether there are users enough to learn more from than weights of all."""
+        return len(self.found.user_nos) >= FEWEST_TO_FIT_ON
+
     def weights(self, rows: NDArray[np.bool_]) -> Floats:
         """Weights of the sum fitted on some rows, as a policy keeps them."""
-        return weights_of(self.found, self.is_hit, rows, self.seed).round(6)
+        return fit_weights(self.found.parts[rows], self.found.owner[rows], self.is_hit[rows], self.seed).round(6)
 
     def write(
         self,
@@ -78,8 +84,8 @@ class Choices:
         )
 
 
-def read_choices(run: Run, sources: Sources, seed: int = 0) -> Choices | None:
-    """Read what there is to learn from; None of too few users.
+def read_choices(run: Run, sources: Sources, seed: int = 0) -> Choices:
+    """Read what there is to learn from.
 
     Args:
         run: a validation run that has candidates and scores.
@@ -88,8 +94,6 @@ def read_choices(run: Run, sources: Sources, seed: int = 0) -> Choices | None:
     """
     asked = Asked.of(run, USERS_TO_FIT_ON, seed)
     found = read_asked(run, sources, asked, only_hit=True)
-    if len(found.user_nos) < FEWEST_TO_FIT_ON:
-        return None
     return Choices(run, sources, asked, found, asked.hits(found), folds_of(found, seed)[found.owner], seed)
 
 
