@@ -16,6 +16,10 @@ begin
         raise exception '% is the name of a source', new.policy
             using errcode = 'RS002', hint = 'Give the policy another name, so that it is clear which one is meant.';
     end if;
+    if new.policy in ('fused', 'weighted', 'ranker') or new.policy ~ '^(fused \{|weighted by )' then
+        raise exception '% is what metrics and recsql fusion compare call something else', new.policy
+            using errcode = 'RS002', hint = 'Give the policy another name: fused is what a run made, weighted and ranker what is learnt on it.';
+    end if;
     if new.policy = 'no release' or exists (select from ranking_policy as r where r.policy = new.policy) then
         raise exception '% is what requests are logged by otherwise', new.policy
             using errcode = 'RS002', hint = 'Give the policy a name that no ranking policy has: recsql policy list.';

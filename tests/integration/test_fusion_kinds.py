@@ -261,7 +261,7 @@ def test_policy_of_a_new_kind_is_served_and_explained(connection, run_no):
         ("cascade", '{"second": "content", "keep": 5}', "{}", "RS002", "first must name"),
         ("cascade", '{"first": "w", "second": "content"}', "{}", "RS002", '"keep" is missing'),
         ("cascade", '{"first": "w", "second": "content", "keep": -1}', "{}", "RS002", '"keep" is -1'),
-        ("cascade", '{"first": "w", "second": "ranker", "keep": 9}', "{}", "RS002", "ranker, a ranker"),
+        ("cascade", '{"first": "w", "second": "learned", "keep": 9}', "{}", "RS002", "learned, a ranker"),
         ("switching", '{"else": "w"}', "{}", "RS002", '"branches" must be'),
         ("switching", '{"branches": [{"max_history": 1, "use": "w"}]}', "{}", "RS002", '"else" must name'),
         ("switching", '{"branches": [{"use": "w"}], "else": "w"}', "{}", "RS002", "has no condition"),
@@ -276,7 +276,7 @@ def test_policy_of_a_new_kind_is_served_and_explained(connection, run_no):
     ],
 )  # fmt: skip
 def test_policy_that_cannot_be_executed_is_refused(connection, run_no, kind, config, weights, state, message):
-    add_policy(connection, "ranker", "ranker", weights='{"content": 1}')
+    add_policy(connection, "learned", "ranker", weights='{"content": 1}')
     with pytest.raises(psycopg.Error) as caught:
         add_policy(connection, "new", kind, config, weights)
     assert (caught.value.sqlstate, message in str(caught.value)) == (state, True), caught.value
@@ -286,6 +286,13 @@ def test_policy_that_cannot_be_executed_is_refused(connection, run_no, kind, con
 def test_policy_is_not_named_like_a_source(connection):
     with pytest.raises(psycopg.Error, match="content is the name of a source"):
         add_policy(connection, "content", "weighted", weights='{"ease": 1}')
+
+
+@pytest.mark.parametrize("name", ["fused", 'fused {"diversity": 1}', "weighted", "ranker", "weighted by gender"])
+def test_policy_is_not_named_as_metrics_name_something_else(connection, name):
+    with pytest.raises(psycopg.Error, match="call something else") as caught:
+        add_policy(connection, name, "weighted", weights='{"ease": 1}')
+    assert (caught.value.sqlstate, "another name" in caught.value.diag.message_hint) == ("RS002", True)
 
 
 def test_policies_are_not_put_together_in_a_circle(connection, run_no):
