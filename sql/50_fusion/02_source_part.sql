@@ -5,23 +5,23 @@ language sql
 stable
 begin atomic
     select
-        s.user_no,
-        s.source_no,
+        r.user_no,
+        r.source_no,
         s.item_no,
         case
             when o.kind in ('vector', 'score', 'cross_domain')
-                then coalesce(
-                    (s.score - min(s.score) over by_source)
-                    / nullif(max(s.score) over by_source - min(s.score) over by_source, 0),
-                    -- All are its best.
-                    1
-                )
-            else s.score / coalesce(nullif(max(s.score) over by_source, 0), 1)
+                -- All may be its best.
+                then coalesce((s.score - b.lowest) / nullif(b.highest - b.lowest, 0), 1)
+            else s.score / coalesce(nullif(b.highest, 0), 1)
         end as part,
         s.rank
-    from recsql.source_score(p_run_no, p_first_user_no, p_last_user_no) as s
-    inner join recsql.source as o on o.source_no = s.source_no
-    window by_source as (partition by s.user_no, s.source_no);
+    from recsql.source_ranking(p_run_no, p_first_user_no, p_last_user_no) as r
+    inner join recsql.source as o on o.source_no = r.source_no
+    cross join lateral (
+        select min(s.score)::double precision as lowest, max(s.score)::double precision as highest
+        from unnest(r.scores) as s (score)
+    ) as b
+    cross join lateral unnest(r.item_nos, r.scores) with ordinality as s (item_no, score, rank);
 end;
 
 comment on function recsql.source_part(integer, integer, integer) is

@@ -6,23 +6,35 @@ returns table (user_no integer, item_no integer, score double precision, parts j
 language sql
 stable
 begin atomic
-    select
-        s.user_no,
-        s.item_no,
-        sum(c.contribution) as score,
-        jsonb_object_agg(o.source, round(c.contribution::numeric, 9)) filter (where c.contribution <> 0) as parts
-    from recsql.fusion_policy as p
-    cross join recsql.source_part(p_run_no, p_first_user_no, p_last_user_no) as s
-    inner join recsql.source as o on o.source_no = s.source_no
+    -- User by user, so that what is summed up stays in memory however many users there are.
+    select u.user_no, f.item_no, f.score, f.parts
+    from (
+        select c.user_no
+        from recsql.candidate as c
+        where c.run_no = p_run_no and c.user_no between p_first_user_no and p_last_user_no
+        union
+        select s.user_no
+        from recsql.score as s
+        where s.run_no = p_run_no and s.user_no between p_first_user_no and p_last_user_no
+    ) as u
     cross join lateral (
         select
-            coalesce((p.weights ->> o.source)::double precision, 0)
-            * case p.kind when 'rrf' then 1.0::double precision / (60 + s.rank) else s.part end
-            as contribution
-    ) as c
-    where p.policy_no = p_policy_no and p.kind in ('weighted', 'rrf')
-    group by s.user_no, s.item_no
-    having sum(c.contribution) > 0;
+            s.item_no,
+            sum(c.contribution) as score,
+            jsonb_object_agg(o.source, round(c.contribution::numeric, 9)) filter (where c.contribution <> 0) as parts
+        from recsql.fusion_policy as p
+        cross join recsql.source_part(p_run_no, u.user_no, u.user_no) as s
+        inner join recsql.source as o on o.source_no = s.source_no
+        cross join lateral (
+            select
+                coalesce((p.weights ->> o.source)::double precision, 0)
+                * case p.kind when 'rrf' then 1.0::double precision / (60 + s.rank) else s.part end
+                as contribution
+        ) as c
+        where p.policy_no = p_policy_no and p.kind in ('weighted', 'rrf')
+        group by s.item_no
+        having sum(c.contribution) > 0
+    ) as f;
 end;
 
 comment on function recsql.weighted_fused(integer, integer, integer, integer) is
