@@ -7,7 +7,7 @@ set search_path = recsql, pg_temp
 as $$
 begin
     if (p_strength between 0 and 1) is not true then
-        raise exception 'strength of % must be from 0 to 1, not %', p_control, coalesce(p_strength::text, 'null')
+        raise exception '% must be from 0 to 1, not %', p_control, coalesce(p_strength::text, 'null')
             using errcode = 'RS002', hint = '0 leaves lists as they are, 1 is the most.';
     end if;
 end

@@ -77,9 +77,11 @@ begin
         raise exception 'p_explore must be from 0 to 1, not %', p_explore
             using errcode = 'RS002', hint = '0.1 gives one place in ten to an item drawn from the pool.';
     end if;
-    if not (coalesce(p_diversity, 0) between 0 and 1 and coalesce(p_novelty, 0) between 0 and 1) then
-        raise exception 'p_diversity and p_novelty must be from 0 to 1, not % and %', p_diversity, p_novelty
-            using errcode = 'RS002', hint = '0 leaves the list as it is, 1 is the most; 0.3 is a beginning.';
+    if not coalesce(p_diversity, 0) between 0 and 1 then
+        perform check_strength('p_diversity', p_diversity);
+    end if;
+    if not coalesce(p_novelty, 0) between 0 and 1 then
+        perform check_strength('p_novelty', p_novelty);
     end if;
     if cardinality(p_exclude) > 10000 then
         raise exception 'p_exclude has % ids, but at most 10000 are taken', cardinality(p_exclude)
