@@ -90,4 +90,5 @@ comment on function recsql.diversified(integer [], double precision [], integer,
 'Effective scores by which the first p_n (at most 100) items are not alike by content. With scores scaled to 0 to 1 within the list, place by '
 'place the best by (1 - p_strength) × score, less p_strength × its largest cosine with what is chosen (mmr, Carbonell & Goldstein 1998) or its mean '
 'cosine with that (msd: max-sum, Borodin et al. 2012), or plus p_strength × the log of what it adds to the squared volume that the contents span '
-'(dpp: greedy MAP, Chen et al. 2018). p_strength: from 0, as it was, to 1; p_run_no: compares in run_space, null in content_space. What has no vector is at distance 1 from all.';
+'(dpp: greedy MAP, Chen et al. 2018). p_strength: from 0, as it was, to 1; p_run_no: compares in run_space, null in content_space. What has no '
+'vector is at distance 1 from all.';
