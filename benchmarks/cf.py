@@ -67,7 +67,7 @@ def main() -> None:
             policy = f"cf-{validation_no}"
             numbered = [(runs["validation"].one("source_no", source=method), method) for method in FUSED]
             choices = read_choices(runs["validation"], sorted(numbered), options.seed)
-            choices.write(policy, "weighted", choices.weights(choices.folds >= 0))
+            choices.write(policy, "weighted", choices.weights())
             for part, run in runs.items():
                 for method in (*FUSED, *COMPARED, "cf"):
                     results |= _quality(connection, run.run_no, part, method, policy, options.seed)

@@ -141,7 +141,7 @@ def weights(run: Run, progress: Progress) -> int:
     sources = run.sources()
     run.connection.execute(QUERIES["forget_ranker"], run.parameters())
     choices = read_choices(run, sources, run.config.seed)
-    fitted = choices.weights(choices.folds >= 0)
+    fitted = choices.weights()
     progress(1, 2, "weights")
     learned = learn_ranker(choices, fitted) if choices.are_enough else None
     ndcg = learned.weighted[0] if learned else None

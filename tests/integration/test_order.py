@@ -80,21 +80,6 @@ def test_diversified_by_msd(steps):
     assert in_order(diversified(steps, [5, 4, 3, 2, 1], 1, "msd", n=3)) == [1, 2, 4, 3, 5]
 
 
-def test_diversified_by_msd_is_the_greedy_sum_of_distances(steps):
-    random = np.random.default_rng(1)
-    vectors = np.array([[1, 0], [1, 0], [0.5, 0.75**0.5], [0, 1], [0, 1], [0, 0], [0, 0]])
-    cosines = vectors @ vectors.T  # what has no vector is at distance 1
-    for strength in (0.1, 0.5, 0.9):
-        scores = random.permutation(7).astype(float)
-        chosen: list[int] = []
-        for _ in range(5):
-            gains = (1 - strength) * scores / 6 + strength * (1 - cosines[chosen].mean(axis=0) if chosen else 1)
-            gains[chosen] = -np.inf
-            chosen.append(int(gains.argmax()))
-        found = in_order(diversified(steps, scores.tolist(), strength, "msd", n=5))[:5]
-        assert {place - 1 for place in found} == set(chosen)
-
-
 def test_diversified_by_dpp(steps):
     # What an item adds to the volume: 1 - cosine², floored. At 1/2 first i1; then i2 has 0.375 + ln(1e-6) / 2,
     # i3 0.25 + ln(0.75) / 2 = 0.106, i4 0.125 + 0, i5 0: i4. Two dimensions are full then, and the rest is by score.
@@ -104,24 +89,38 @@ def test_diversified_by_dpp(steps):
     assert in_order(diversified(steps, [5, 4, 3, 2, 1], 0.25, "dpp", n=2)) == [1, 3, 2, 4, 5]
 
 
-def test_diversified_by_dpp_is_the_greedy_determinant(steps):
-    random = np.random.default_rng(0)
-    vectors = np.array([[1, 0], [1, 0], [0.5, 0.75**0.5], [0, 1], [0, 1]])
-    kernel = np.zeros((7, 7))
-    kernel[:5, :5] = vectors @ vectors.T
-    kernel[5, 5] = kernel[6, 6] = 1  # without a vector: at right angles to all
-    for strength in (0.1, 0.3, 0.6):
+# Of seven items the last two have no vector: they are at right angles to all.
+KERNEL = np.eye(7)
+_DIRECTIONS = np.array([[1, 0], [1, 0], [0.5, 0.75**0.5], [0, 1], [0, 1]])
+KERNEL[:5, :5] = _DIRECTIONS @ _DIRECTIONS.T
+
+
+def mean_distance(item, chosen):
+    return 1 - KERNEL[chosen, item].mean() if chosen else 1
+
+
+def log_volume(item, chosen):
+    volume = np.linalg.det(KERNEL[np.ix_([*chosen, item], [*chosen, item])])
+    before = np.linalg.det(KERNEL[np.ix_(chosen, chosen)]) if chosen else 1
+    return math.log(max(volume / before, 1e-6))
+
+
+@pytest.mark.parametrize(
+    ("method", "n", "strengths", "seed", "gain"),
+    [("msd", 5, (0.1, 0.5, 0.9), 1, mean_distance), ("dpp", 4, (0.1, 0.3, 0.6), 0, log_volume)],
+)
+def test_diversified_is_the_greedy_choice(steps, method, n, strengths, seed, gain):
+    random = np.random.default_rng(seed)
+    for strength in strengths:
         scores = random.permutation(7).astype(float)
-        relevance = scores / 6
         chosen: list[int] = []
-        for _ in range(4):
-            gains = {}
-            for item in set(range(7)) - set(chosen):
-                volume = np.linalg.det(kernel[np.ix_([*chosen, item], [*chosen, item])])
-                before = np.linalg.det(kernel[np.ix_(chosen, chosen)]) if chosen else 1
-                gains[item] = (1 - strength) * relevance[item] + strength * math.log(max(volume / before, 1e-6))
+        for _ in range(n):
+            gains = {
+                item: (1 - strength) * scores[item] / 6 + strength * gain(item, chosen)
+                for item in sorted(set(range(7)) - set(chosen))
+            }
             chosen.append(max(gains, key=gains.__getitem__))
-        found = in_order(diversified(steps, scores.tolist(), strength, "dpp", n=4))[:4]
+        found = in_order(diversified(steps, scores.tolist(), strength, method, n=n))[:n]
         assert {place - 1 for place in found} == set(chosen)
 
 

@@ -43,7 +43,7 @@ def ranked(validated):
 def fitted(run):
     """What there is to learn from, and a ranker that was fitted on it."""
     choices = read_choices(run, run.sources())
-    return choices, learn_ranker(choices, choices.weights(choices.folds >= 0))
+    return choices, learn_ranker(choices, choices.weights())
 
 
 def number_of(run, source):
@@ -216,7 +216,7 @@ def test_weights_by_an_attribute_are_what_the_switching_policy_gives(validated, 
     choices = read_choices(validated, validated.sources())
     by = learn_by(choices, ByAttribute.of(choices, "team"))
     assert by.by.values == ["red", 1, True]
-    policy_no = by.write(choices, choices.weights(choices.folds >= 0))
+    policy_no = by.write(choices, choices.weights())
     kind, config = validated.connection.execute(
         "select kind, config from recsql.fusion_policy where policy_no = %s", (policy_no,)
     ).fetchone()

@@ -8,11 +8,11 @@ import pytest
 from pydantic import ValidationError
 
 from recsql.errors import ModelError, NotFoundError
-from workers.fusion_weights import fit_weights
 from workers.models.base import Model, Sequences, TrainingData, TrainingOptions
 from workers.models.item_weights import History
 from workers.models.registry import MODELS, get_model, load_artifact, save_artifact
 from workers.models.validation import ndcg_at_10
+from workers.ranker.weights import fit_weights
 
 N_ITEMS = 20
 SEQUENCE = {"dim": 16, "max_length": 8, "learning_rate": 0.01, "epochs": 40, "patience": 40, "batch_tokens": 256}

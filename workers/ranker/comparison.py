@@ -149,7 +149,7 @@ def compare(
     policies = {name: measured(name) for name in names}
     learned = None
     if choices.are_enough:
-        weights = choices.weights(choices.folds >= 0)
+        weights = choices.weights()
         segmentations = [ByHistory.of(choices), *(ByAttribute.of(choices, key) for key in attributes)]
         by_segment = {by_name(by.name): learn_by(choices, by) for by in segmentations}
         learned = Learned(choices, weights, by_segment, learn_ranker(choices, weights))

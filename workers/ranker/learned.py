@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.fusion_weights import fit_weights
 from workers.ranker.candidates import Candidates, Floats, Sources, among_best
 from workers.ranker.features import FeatureReader
 from workers.ranker.fitting import N_FOLDS, fit_ranker, folds_of
 from workers.ranker.model import N_RERANKED, Ranker
 from workers.ranker.quality import Asked, Metrics, read_asked
+from workers.ranker.weights import fit_weights
 from workers.run import Run
 
 USERS_TO_FIT_ON = 10_000
@@ -47,8 +47,8 @@ class Choices:
         """Whether there are users enough to learn more from than weights of all."""
         return len(self.found.user_nos) >= FEWEST_TO_FIT_ON
 
-    def weights(self, rows: NDArray[np.bool_]) -> Floats:
-        """Weights of the sum fitted on some rows, as a policy keeps them."""
+    def weights(self, rows: NDArray[np.bool_] | slice = slice(None)) -> Floats:
+        """Weights of the sum fitted on some rows, by default on all, as a policy keeps them."""
         return fit_weights(self.found.parts[rows], self.found.owner[rows], self.is_hit[rows], self.seed).round(6)
 
     def write(

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 MOST_USERS = 2000
-"""That are fitted on: more move the weights by less than a list shows."""
+"""That are fitted on; more were tried and gained nothing."""
 
 _PENALTY = 1.0
 
