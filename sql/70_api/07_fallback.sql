@@ -12,7 +12,8 @@ create function recsql.fallback(
     p_had_weights double precision [] default '{}',
     p_taste vector default null,
     p_rule_path jsonpath default null,
-    p_rule_vars jsonb default null
+    p_rule_vars jsonb default null,
+    p_pinned_nos integer [] default '{}'
 )
 returns table (item_no integer, parts jsonb)
 language plpgsql
@@ -90,7 +91,10 @@ begin
     from (
         select h.item_no, h.component, h.contribution
         from unnest(v_near_nos, v_near_components, v_near_contributions) as h (item_no, component, contribution)
-        where h.item_no = any(v_item_nos)
+        where
+            h.item_no = any(v_item_nos)
+            -- As in pinned_item: a pin that lies behind the end of the list is worth what it is worth at its position.
+            and not (h.item_no = any(p_pinned_nos) and is_published_for(p_run_no, p_user_no))
         union all
         select p.item_no, p.component, p.contribution
         from cold_part(p_run_no, p_policy_no, p_taste, v_share, v_item_nos) as p
@@ -115,9 +119,9 @@ end
 $$;
 
 comment on function recsql.fallback(
-    integer, integer, integer, integer [], text, jsonb, integer [], integer, integer [], double precision [], vector, jsonpath, jsonb
+    integer, integer, integer, integer [], text, jsonb, integer [], integer, integer [], double precision [], vector, jsonpath, jsonb, integer []
 ) is
 'The p_n best eligible items where nothing is published for the user: of what is trending, what is used by the same people as what '
 'the user had (p_had_nos, the newest first, here of all domains), and what is nearest to p_taste (content_taste; null where nothing '
 'is known of the user) those of which all together say most (personal_share), then items without events, the newest first. p_rule_path, '
-'p_rule_vars: see eligible_item.';
+'p_rule_vars: see eligible_item. p_pinned_nos: items that rules pin, of which pinned_item says what they are worth.';

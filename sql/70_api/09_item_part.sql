@@ -58,7 +58,7 @@ begin atomic
         ) as h
         where
             h.item_no = p_item_no and not exists (select from pooled)
-            -- As in pinned_item.
+            -- As in pinned_item and fallback.
             and not (p_is_pinned and recsql.is_published_for(p_run_no, p_user_no))
     )
 

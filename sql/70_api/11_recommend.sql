@@ -184,7 +184,7 @@ begin
         from fallback(
             v_run_no, v_policy_no, v_user_no, v_new_nos, p_domain, v_filter, v_exclude || v_item_nos,
             v_n_pool - cardinality(v_item_nos), v_new_nos || v_known_nos, v_new_weights || v_known_weights, v_taste,
-            v_rule_path, v_rule_vars
+            v_rule_path, v_rule_vars, array(select r.item_no from unnest(v_rules) as r where r.kind = 'pin')
         ) as f;
     end if;
 
