@@ -49,6 +49,7 @@ BY_GLOBAL: dict[str, dict[str, dict[str, Any]]] = {
         "two_tower": {**_WHOLE, "trend": 7.0, "history": {"decay": "harmonic", "rate": 0.0, "length": 200}},
     },
     "ml-1m": {
+        **{name: {**_LONG_RUN, "trend": 3650.0} for name in ("transformer", "joint", "gru4rec", "nextitnet")},
         "ease_whole": {"lambda_": 300_000.0},
         "two_tower": {
             **_WHOLE,
