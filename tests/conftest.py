@@ -12,13 +12,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import psycopg
 import pytest
 import warm_cli
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
+from warm_cli import REPOSITORY, Finished, environment
 
 from recsql import migrate
 from recsql.db import connect
@@ -29,7 +30,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Consoles take their width from the environment when they are imported: in warm_cli that is before any command.
 os.environ["COLUMNS"] = "120"
 
-REPOSITORY = Path(__file__).resolve().parent.parent
 _NUMBERS = count(1)
 
 
@@ -56,14 +56,6 @@ class Server:
         finally:
             with psycopg.connect(self.base, autocommit=True) as admin:
                 admin.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
-
-
-class Finished(NamedTuple):
-    """What a command did."""
-
-    returncode: int
-    stdout: str
-    stderr: str
 
 
 @pytest.fixture
@@ -168,12 +160,11 @@ def cli(database: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory)
 
     It takes the arguments and, as keywords, ``env`` (more variables), ``stdin`` (text) and ``timeout`` (seconds).
     """
-    inherited = {key: value for key, value in os.environ.items() if not key.startswith(("PG", "RECSQL_"))}
 
     def run(*arguments: object, env: dict[str, str] | None = None, stdin: str = "", timeout: float = 300) -> Finished:
-        variables = inherited | {"RECSQL_DATABASE_URL": database, "PYTHONPATH": str(REPOSITORY)}
+        variables = environment(RECSQL_DATABASE_URL=database) | (env or {})
         kept = tmp_path_factory.mktemp("streams")
         # In a folder where no .env of the developer's is read.
-        return Finished(*warm_cli.run([*map(str, arguments)], tmp_path, variables | (env or {}), stdin, kept, timeout))
+        return warm_cli.run([*map(str, arguments)], tmp_path, variables, stdin, kept, timeout)
 
     return run

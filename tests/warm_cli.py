@@ -4,7 +4,9 @@ import multiprocessing
 import os
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
+REPOSITORY = Path(__file__).resolve().parent.parent
 IMPORTED = [
     "workers.cli",
     "workers.app",
@@ -18,14 +20,29 @@ IMPORTED = [
     "torch",
 ]
 
+
+class Finished(NamedTuple):
+    """What a command did."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
 _forks = multiprocessing.get_context("forkserver")
 _forks.set_forkserver_preload(IMPORTED)
 
 
+def environment(**variables: str) -> dict[str, str]:
+    """Environment of a command: the developer's own settings play no part."""
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith(("PG", "RECSQL_"))}
+    return inherited | {"PYTHONPATH": str(REPOSITORY), "COLUMNS": "120"} | variables
+
+
 def run(
     arguments: list[str], folder: Path, variables: dict[str, str], stdin: str, kept: Path, timeout: float
-) -> tuple[int, str, str]:
-    """Exit code of a command in ``folder``, and what it wrote to stdout and stderr, all of which is ``kept``.
+) -> Finished:
+    """Run a command in ``folder``, given ``stdin``; all that it wrote is ``kept``.
 
     Raises:
         TimeoutError: it was killed after ``timeout`` seconds.
@@ -40,7 +57,7 @@ def run(
         process.kill()
         process.join()
         raise TimeoutError(f"recsql {' '.join(arguments)} took more than {timeout} s")
-    return process.exitcode, streams[1].read_text(), streams[2].read_text()
+    return Finished(process.exitcode, streams[1].read_text(), streams[2].read_text())
 
 
 def _command(arguments: list[str], folder: Path, variables: dict[str, str], streams: list[Path]) -> None:

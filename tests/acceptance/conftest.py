@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from outcome import GOOD, N_ROWS, RECSQL, environment
+from outcome import GOOD, N_ROWS, RECSQL
+from warm_cli import environment
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """What a command said, and what it left in the database."""
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -9,8 +8,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import psycopg
+from warm_cli import Finished
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 RECSQL = Path(sys.executable).with_name("recsql")
 """The command as it is installed: under ``python -m``, CPython may end by the signal after a Ctrl-C within an import,
 whatever exit code the command gave."""
@@ -35,14 +34,6 @@ class State(NamedTuple):
     n_events: int
     inboxes: list[str]
     n_waiting: int
-
-
-class Finished(NamedTuple):
-    """What a command did."""
-
-    returncode: int
-    stdout: str
-    stderr: str
 
 
 NOTHING = State(0, [], 0)
@@ -74,12 +65,6 @@ def await_true(url: str, query: str, process: "subprocess.Popen[str]") -> None:
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < end, f"never true: {query}"
         time.sleep(0.01)
-
-
-def environment(**variables: str) -> dict[str, str]:
-    """Environment of a command: the developer's own settings play no part."""
-    inherited = {key: value for key, value in os.environ.items() if not key.startswith(("PG", "RECSQL_"))}
-    return inherited | {"PYTHONPATH": str(REPOSITORY), "COLUMNS": "120"} | variables
 
 
 def told(finished: Finished) -> Any:

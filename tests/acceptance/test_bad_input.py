@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from outcome import GOOD, NOTHING, Finished, State, one, refusal, state
+from outcome import GOOD, NOTHING, State, one, refusal, state
+from warm_cli import Finished
 
 Cli = Callable[..., Finished]
 HEADER = b"user_id,item_id,rating,timestamp\n"

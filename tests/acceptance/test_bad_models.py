@@ -7,7 +7,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from outcome import Finished, one, refusal, told
+from outcome import one, refusal, told
+from warm_cli import Finished
 
 from recsql import ingest
 from recsql.readers.simulated import SimulatedReader

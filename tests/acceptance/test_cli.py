@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 import typer
-from outcome import Finished, environment, refusal
+from outcome import refusal
 from rich.console import Console
+from warm_cli import Finished, environment
 
 from recsql.cli.output import table
 from workers.cli import app

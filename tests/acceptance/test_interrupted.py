@@ -9,7 +9,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from outcome import N_ROWS, NOTHING, Finished, State, await_true, one, refusal, state
+from outcome import N_ROWS, NOTHING, State, await_true, one, refusal, state
+from warm_cli import Finished
 
 Cli = Callable[..., Finished]
 Start = Callable[..., "subprocess.Popen[str]"]

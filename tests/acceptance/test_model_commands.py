@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import psycopg
 import pytest
-from outcome import Finished, one, refusal, told
+from outcome import one, refusal, told
+from warm_cli import Finished
 
 from recsql import ingest
 from recsql.db import connect

@@ -13,8 +13,9 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
-from outcome import N_ROWS, Finished, State, one, refusal, state
+from outcome import N_ROWS, State, one, refusal, state
 from psycopg import sql
+from warm_cli import Finished
 
 from recsql.embedded_binaries import find_binaries
 from recsql.errors import ServerError

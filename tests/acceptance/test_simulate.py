@@ -4,7 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from outcome import Finished, one, refusal, told
+from outcome import one, refusal, told
+from warm_cli import Finished
 
 Cli = Callable[..., Finished]
 SMALL = ("simulate", "--users", 40, "--sessions", 2, "--items", 60)

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import psycopg
 import pytest
-from outcome import Finished, one, refusal, told
+from outcome import one, refusal, told
+from warm_cli import Finished
 
 from workers.models.registry import load_artifact
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from outcome import RECSQL, REPOSITORY, Finished, await_true, environment, one, refusal, told
+from outcome import RECSQL, await_true, one, refusal, told
+from warm_cli import REPOSITORY, Finished, environment
 
 from recsql import ingest
 from recsql.db import connect

@@ -9,7 +9,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from outcome import REPOSITORY, environment, one
+from outcome import one
+from warm_cli import REPOSITORY, environment
 
 from recsql import __version__
 from recsql.paths import MIGRATIONS_DIR, SQL_DIR
