@@ -2094,13 +2094,7 @@ select
     s.item_no,
     count(*) filter (where s.position <= 10) as places,
     min(s.position) as best
-from (
-    select
-        r.item_no,
-        row_number() over (partition by r.user_no order by r.score desc, r.item_no) as position
-    from recsql.ranked(%(run_no)s::integer, %(method)s) as r
-) as s
-where s.position <= 50
+from recsql.listed(%(run_no)s::integer, %(method)s, 50) as s
 group by s.item_no
 order by s.item_no;
 

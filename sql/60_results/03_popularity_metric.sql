@@ -11,19 +11,10 @@ begin atomic
         select b.item_no, b.n_users, b.band from recsql.popularity_band(p_run_no) as b
     ),
 
-    placed as (
-        select
-            r.user_no,
-            r.item_no,
-            row_number() over (partition by r.user_no order by r.score desc, r.item_no) as position
-        from recsql.ranked(p_run_no, p_method) as r
-    ),
-
     list as (
         select p.user_no, avg(b.n_users) as popularity, avg((b.band = 'tail')::integer) as tail_share
-        from placed as p
+        from recsql.listed(p_run_no, p_method, p_k) as p
         inner join band as b on b.item_no = p.item_no
-        where p.position <= p_k
         group by p.user_no
     ),
 

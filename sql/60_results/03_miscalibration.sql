@@ -5,21 +5,12 @@ language sql
 stable
 set enable_nestloop = off
 begin atomic
-    with placed as (
-        select
-            r.user_no,
-            r.item_no,
-            row_number() over (partition by r.user_no order by r.score desc, r.item_no) as position
-        from recsql.ranked(p_run_no, p_method) as r
-    ),
-
-    shown as (
+    with shown as (
         select p.user_no, g.category, 1.0::double precision / jsonb_array_length(i.categories) as part
-        from placed as p
+        from recsql.listed(p_run_no, p_method, p_k) as p
         inner join recsql.item as o on o.item_no = p.item_no
         cross join lateral (select recsql.item_categories(o, p_key) as categories) as i
         cross join lateral jsonb_array_elements_text(i.categories) as g (category)
-        where p.position <= p_k
     ),
 
     list as (

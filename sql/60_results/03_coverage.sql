@@ -6,13 +6,7 @@ stable
 begin atomic
     select count(distinct s.item_no)::double precision
         / nullif((select count(*) from recsql.catalogue(p_run_no)), 0)
-    from (
-        select
-            r.item_no,
-            row_number() over (partition by r.user_no order by r.score desc, r.item_no) as position
-        from recsql.ranked(p_run_no, p_method) as r
-    ) as s
-    where s.position <= p_k;
+    from recsql.listed(p_run_no, p_method, p_k) as s;
 end;
 
 comment on function recsql.coverage(integer, text, integer) is

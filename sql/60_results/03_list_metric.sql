@@ -7,15 +7,7 @@ language sql
 stable
 set enable_nestloop = off
 begin atomic
-    with placed as (
-        select
-            r.user_no,
-            r.item_no,
-            row_number() over (partition by r.user_no order by r.score desc, r.item_no) as position
-        from recsql.ranked(p_run_no, p_method) as r
-    ),
-
-    known as (
+    with known as (
         select
             c.item_no,
             coalesce(p.n_users, 0) as n_users,
@@ -30,11 +22,10 @@ begin atomic
 
     shown as materialized (
         select p.user_no, p.item_no, k.n_users, k.is_head, e.embedding
-        from placed as p
+        from recsql.listed(p_run_no, p_method, p_k) as p
         inner join known as k on k.item_no = p.item_no
         left join recsql.item_embedding as e
             on e.space_no = (select s.space_no from recsql.run_space(p_run_no) as s) and e.item_no = p.item_no
-        where p.position <= p_k
     ),
 
     pairs as (

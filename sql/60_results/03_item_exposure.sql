@@ -5,17 +5,9 @@ language sql
 stable
 set enable_nestloop = off
 begin atomic
-    with placed as (
-        select
-            r.item_no,
-            row_number() over (partition by r.user_no order by r.score desc, r.item_no) as position
-        from recsql.ranked(p_run_no, p_method) as r
-    ),
-
-    shown as (
+    with shown as (
         select p.item_no, sum(1 / log(2.0, p.position + 1))::double precision as exposure, count(*) as n_lists
-        from placed as p
-        where p.position <= p_k
+        from recsql.listed(p_run_no, p_method, p_k) as p
         group by p.item_no
     )
 
