@@ -14,7 +14,7 @@ from sqlalchemy import create_engine, pool
 from sqlalchemy.exc import DBAPIError
 
 from recsql.db import database_url, explained, sqlalchemy_url
-from recsql.errors import ConfigurationError, RecsqlError, SchemaError
+from recsql.errors import ConfigurationError, DatabaseError, RecsqlError, SchemaError
 from recsql.migrate import check_server, known_revision
 from recsql.repeatable import LOCK_KEY, RepeatableObjects, dependents
 
@@ -85,6 +85,8 @@ def run_online() -> None:
                 context.run_migrations()
             if context.get_context().get_current_revision() == context.script.get_current_head():
                 objects.create()
+        elif target == context.script.get_current_head():
+            objects.grant()
 
 
 def run() -> None:
@@ -108,6 +110,12 @@ def run() -> None:
             raise SchemaError(
                 f"The migration was stopped and nothing was changed: {dependents(cause)}. Drop what is not ours (keep "
                 "its definition), migrate, then create it again."
+            ) from cause
+        if isinstance(cause, psycopg.errors.InsufficientPrivilege) and "extension" in str(cause):
+            raise DatabaseError(
+                "This account may not create the extension vector. Have a superuser run 'create extension vector; "
+                "create role recsql_reader nologin; create role recsql_writer nologin' in this database, then migrate "
+                "again."
             ) from cause
         raise
 

@@ -9,6 +9,7 @@ import psycopg
 from recsql.db import database_url, explained
 from recsql.errors import DatabaseError, RecsqlError, SchemaError
 from recsql.paths import ALEMBIC_INI, MIGRATIONS_DIR
+from recsql.queries import QUERIES
 from recsql.repeatable import RepeatableObjects
 
 logger = logging.getLogger(__name__)
@@ -146,7 +147,8 @@ def revisions() -> list[dict[str, str]]:
 def status(url: str) -> dict[str, Any]:
     """Where a database stands: ``revision``, ``head``, ``is_current``, and the versions of server and pgvector.
 
-    ``is_current`` also says whether the functions and views are those of this release.
+    ``is_current`` also says whether the functions and views are those of this release; ``missing_roles`` are those of
+    the applications that the server does not have.
 
     Raises:
         DatabaseError: the server cannot be reached, is too old or has no pgvector.
@@ -162,6 +164,7 @@ def status(url: str) -> dict[str, Any]:
             "is_current": current == head and not RepeatableObjects(connection).is_stale(),
             "server_version": connection.info.parameter_status("server_version"),
             "pgvector": pgvector,
+            "missing_roles": [role for (role,) in connection.execute(QUERIES["missing_roles"]).fetchall()],
         }
 
 

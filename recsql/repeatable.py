@@ -20,6 +20,9 @@ from recsql.queries import QUERIES
 LOCK_KEY = 7_365_716_108
 """Advisory lock of everything that changes the schema."""
 
+GRANTS = "90_grants.sql"
+"""The file that gives the applications' roles their rights."""
+
 _DEPENDENT = re.compile(r"^(.*) depends on (.*)$", re.MULTILINE)
 
 
@@ -86,6 +89,8 @@ class RepeatableObjects:
 
     def create(self) -> None:
         """Run all files and record what each created."""
+        # Functions set options of pgvector, which an account that is no superuser may only where the library is loaded.
+        self._connection.execute(QUERIES["load_pgvector"])
         known = self._catalogue()
         for path in self._files:
             name = path.relative_to(SQL_DIR).as_posix()
@@ -100,6 +105,12 @@ class RepeatableObjects:
                 )
             known = found
         self._connection.execute(QUERIES["set_sql_digest"], {"digest": self.digest()})
+
+    def grant(self) -> None:
+        """Give the applications' roles their rights if they were made after the objects."""
+        row = self._connection.execute(QUERIES["lacks_grants"]).fetchone()
+        if row and row[0]:
+            self._connection.execute(cast(Any, (SQL_DIR / GRANTS).read_text(encoding="utf-8")))
 
     def _catalogue(self) -> set[tuple[str, str]]:
         return {(row[0], row[1]) for row in self._connection.execute(QUERIES["repeatable_catalogue"]).fetchall()}

@@ -17,6 +17,23 @@ do $$ begin
     end if;
 end $$;
 
+-- load_pgvector --
+-- Load pgvector's library into this session.
+select '[1]'::vector;
+
+-- lacks_grants --
+-- Whether the applications' roles are there and may not use the API.
+select count(*) = 2 and not bool_and(has_schema_privilege(r.oid, 'recsql_api', 'usage'))
+from pg_roles as r
+where r.rolname in ('recsql_reader', 'recsql_writer');
+
+-- missing_roles --
+-- Which of the applications' roles are not there.
+select r.role
+from unnest('{recsql_reader,recsql_writer}'::text []) as r (role)
+where not exists (select from pg_roles as p where p.rolname = r.role)
+order by r.role;
+
 -- sql_digest --
 -- Digest of the files that the database's objects came from.
 select digest from recsql.sql_digest;

@@ -208,3 +208,10 @@ def reindex_vectors(
 def _report(state: dict[str, Any], as_json: bool) -> None:
     note = "" if state["is_current"] else f" (this release has {state['head']})"
     emit(state, as_json, f"The database is at revision {state['revision'] or 'none'}{note}.")
+    if state["missing_roles"]:
+        statements = " ".join(f"create role {role} nologin;" for role in state["missing_roles"])
+        console.print(
+            "Applications cannot be given access yet, since this account may not make their roles. Have a superuser "
+            f"run '{statements}', then run 'recsql db migrate' again.",
+            soft_wrap=True,
+        )

@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from recsql import db, migrate, repeatable
+from recsql.embedded import EmbeddedServer
 from recsql.embedded_binaries import find_program
 from recsql.errors import DatabaseError, SchemaError
 from recsql.paths import ALEMBIC_INI, MIGRATIONS_DIR, ROOT, SQL_DIR
@@ -400,6 +402,37 @@ def test_pgvector_in_a_schema_of_its_own(empty_database: str) -> None:
     execute(empty_database, "create schema extensions", "create extension vector schema extensions")
     migrate.upgrade(empty_database)
     assert migrate.status(empty_database)["is_current"] is True
+
+
+def test_account_that_is_no_superuser_migrates_what_a_superuser_prepared(
+    make_home: Callable[[], Path], sql_copy: Path
+) -> None:
+    """On a server of its own: roles belong to the server, and that of the other tests has them."""
+    server = EmbeddedServer(make_home())
+    server.start()
+    try:
+        execute(server.url("postgres"), "create role shopkeeper", "create database shop owner shopkeeper")
+        shop = server.url("shop")
+        plain = make_conninfo(shop, options="-c role=shopkeeper")
+        with pytest.raises(DatabaseError, match=r"may not create the extension vector.*'create extension vector;"):
+            migrate.upgrade(plain)
+        execute(shop, "create extension vector")
+        migrate.upgrade(plain)
+        assert migrate.status(plain)["missing_roles"] == ["recsql_reader", "recsql_writer"]
+        execute(shop, "create role recsql_reader nologin", "create role recsql_writer nologin")
+        migrate.upgrade(plain)
+        assert migrate.status(plain)["missing_roles"] == []
+        assert rows(
+            shop,
+            "select bool_and(has_function_privilege('recsql_writer', oid, 'execute')) from pg_proc "
+            "where pronamespace = 'recsql_api'::regnamespace and proname = 'record_event'",
+        ) == [(True,)]
+        # A release that changes a function, in a session that has not used pgvector yet.
+        (sql_copy / "99_test" / "01_new.sql").write_text("create view recsql.new_one as select 1 as n;")
+        migrate.upgrade(plain)
+        assert rows(shop, "select n from recsql.new_one") == [(1,)]
+    finally:
+        server.stop()
 
 
 def test_database_of_a_newer_revision_is_refused(database: str) -> None:
