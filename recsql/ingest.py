@@ -53,6 +53,8 @@ class LoadOptions:
     def __post_init__(self) -> None:
         if self.time_unit not in UNITS_PER_SECOND:
             raise InputError(f"'{self.time_unit}' is not a time unit: use one of {', '.join(UNITS_PER_SECOND)}.")
+        if not 0 <= self.max_rejected <= 1:
+            raise InputError(f"max_rejected is a share of rows, from 0 to 1, not {self.max_rejected:g}.")
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,12 @@ def load(
         str,
         typer.Argument(help="movielens-100k, movielens-1m, movielens-latest-small, csv, parquet, jsonl or simulated"),
     ],
-    path: Annotated[Path | None, typer.Argument(help="File or folder; found or obtained when left out.")] = None,
+    path: Annotated[
+        Path | None,
+        typer.Argument(
+            help="The file, also gzipped or zipped; of MovieLens also the folder, found or obtained when left out."
+        ),
+    ] = None,
     mapping: Annotated[Path | None, typer.Option(help="TOML file that says which column is what.")] = None,
     user_id: Annotated[str | None, typer.Option(help="Column of the user's id.")] = None,
     item_id: Annotated[str | None, typer.Option(help="Column of the item's id.")] = None,
@@ -40,8 +45,10 @@ def load(
 
     flags = {"user_id": user_id, "item_id": item_id, "kind": kind, "value": value, "at": at}
     columns = Mapping.from_toml(mapping) if mapping else None
-    if columns is None and any(flags.values()):
-        columns = Mapping.from_options(flags)
+    if any(flags.values()):
+        given = Mapping.from_options(flags)
+        # What is said here goes before what the file says.
+        columns = given if columns is None else columns.model_copy(update=given.model_dump(exclude_unset=True))
     reader = open_reader(source, path, columns, get_settings(), lambda text: console.print(text, style="dim"))
     options = ingest.LoadOptions(time_unit, max_per_minute, domain, max_rejected, force)
     with db.connect(migrated_url()) as connection, progress_bars() as progress:

@@ -64,7 +64,7 @@ class DelimitedTable(Table):
         self.names = self._given or self._header(head)
         self._verified = False
 
-    def rows(self, names: Sequence[str]) -> Iterator[TextRows]:
+    def rows(self, names: Sequence[str], typed: Sequence[str] = ()) -> Iterator[TextRows]:
         """Rows in the order of the file; see :meth:`Table.rows`."""
         if not self._verified:
             streams.verify_zip(self.path, self.member)
@@ -80,7 +80,9 @@ class DelimitedTable(Table):
                     skipped = block.data[:second].count(b"\n")
                     block = replace(block, data=block.data[second:], line_no=block.line_no + skipped)
                     has_header = False
-                yield self._parse(block, names, indices, stream.bytes_read)
+                rows = self._parse(block, names, indices, stream.bytes_read)
+                rows.values = {name: rows.columns[name].to_pylist() for name in typed}
+                yield rows
 
     def _header(self, head: bytes) -> list[str]:
         block = Block(self._single(head), 1, self._quoting)

@@ -1,6 +1,7 @@
 """Files with one JSON object a line."""
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from json.decoder import JSONDecodeError
 from pathlib import Path
@@ -16,8 +17,15 @@ from recsql.readers.records import Block, escape
 from recsql.readers.table import Table, TextRows, refuse_layout
 
 _HEAD_BYTES = 4 << 20
-# Numbers keep the text that they had in the file.
-_DECODER = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
+
+
+class _Number(str):
+    """A number keeps the text that it had in the file."""
+
+    __slots__ = ()
+
+
+_DECODER = json.JSONDecoder(parse_int=_Number, parse_float=_Number, parse_constant=str)
 
 
 class JsonlTable(Table):
@@ -44,7 +52,7 @@ class JsonlTable(Table):
             raise InputError(f"{self.label} holds no JSON object a line; its first line is {malformed[0].reason}")
         self.names = list(dict.fromkeys(name for _, row in rows for name in row))
 
-    def rows(self, names: Sequence[str]) -> Iterator[TextRows]:
+    def rows(self, names: Sequence[str], typed: Sequence[str] = ()) -> Iterator[TextRows]:
         """Rows in the order of the file; see :meth:`Table.rows`."""
         streams.verify_zip(self.path, self.member)
         with streams.open_stream(self.path, self.member) as stream:
@@ -53,7 +61,8 @@ class JsonlTable(Table):
                 objects, malformed = _split(block)
                 columns = {name: pa.array([_text(row.get(name)) for _, row in objects], pa.string()) for name in names}
                 line_nos = pa.array([line_no for line_no, _ in objects], pa.int64())
-                yield TextRows(columns, line_nos, [*block.malformed, *malformed], block.bytes_read)
+                values = {name: [_value(row.get(name)) for _, row in objects] for name in typed}
+                yield TextRows(columns, line_nos, [*block.malformed, *malformed], block.bytes_read, values)
 
 
 class JsonlReader(MappedReader):
@@ -117,6 +126,18 @@ def _fault(row: dict[str, object]) -> str | None:
         except UnicodeEncodeError:
             return records.NOT_UTF8
     return None
+
+
+def _value(value: object) -> object:
+    """A value with its numbers; one too large for a float stays text."""
+    if isinstance(value, _Number):
+        number = json.loads(value)
+        return number if math.isfinite(number) else str(value)
+    if isinstance(value, list):
+        return [_value(part) for part in value]
+    if isinstance(value, dict):
+        return {key: _value(part) for key, part in value.items()}
+    return value
 
 
 def _text(value: object) -> str | None:

@@ -3,7 +3,7 @@
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -27,6 +27,9 @@ ALIASES: dict[str, tuple[str, ...]] = {
 RATINGS = ("rating", "stars", "overall")
 
 
+AttributeType = Literal["text", "number", "boolean", "list"]
+
+
 class FileMapping(BaseModel):
     """How a file is laid out."""
 
@@ -40,30 +43,42 @@ class FileMapping(BaseModel):
     """Names of the columns of a file without a header."""
 
 
-class ItemMapping(FileMapping):
-    """The file of the items; columns left out are guessed by their names, attributes are named one by one."""
+class EntityMapping(FileMapping):
+    """A file of items or users; attributes are named one by one."""
 
     path: Path
+    attributes: list[str] | dict[str, AttributeType] = []
+    """Columns that become attributes. With a type, what is no such value refuses the row; without, a value has the
+    type that the format gives it, which in csv is text."""
+    tags_separator: str = Field(default="|", min_length=1)
+    """What divides the tags in a text, and the values of an attribute that is a list."""
+
+    @property
+    def attribute_types(self) -> dict[str, AttributeType | None]:
+        """The type of each attribute, None where it is the format's."""
+        named = self.attributes
+        return dict(named) if isinstance(named, dict) else dict.fromkeys(named)
+
+
+class ItemMapping(EntityMapping):
+    """The file of the items; columns left out are guessed by their names."""
+
     item_id: str | None = None
     title: str | None = None
     body: str | None = None
     tags: str | None = None
-    tags_separator: str = Field(default="|", min_length=1)
     domain: str | None = None
     published_at: str | None = None
     image: str | None = None
     """Addresses of images, or files: their paths from the folder of this file."""
     audio: str | None = None
     """The same of sounds."""
-    attributes: list[str] = []
 
 
-class UserMapping(FileMapping):
+class UserMapping(EntityMapping):
     """The file of the users."""
 
-    path: Path
     user_id: str | None = None
-    attributes: list[str] = []
 
 
 class Mapping(FileMapping):
@@ -112,11 +127,22 @@ class Mapping(FileMapping):
             return cls.model_validate({key: value for key, value in options.items() if value is not None})
         except ValidationError as error:
             first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
+            section, *rest = map(str, first["loc"])
+            where = ".".join([section, *rest])
             if first["type"] == "extra_forbidden":
-                known = ", ".join(cls.model_fields)
-                raise InputError(f"{label}: {where} means nothing; what can be mapped is {known}") from error
+                fields = _SECTIONS[section].model_fields if rest else cls.model_fields
+                raise InputError(
+                    f"{label}: {where} means nothing; what can be mapped is {', '.join(fields)}"
+                ) from error
+            if rest[:1] == ["attributes"]:
+                raise InputError(
+                    f"{label}: {section}.attributes is a list of columns, or a table of column = "
+                    '"text", "number", "boolean" or "list"'
+                ) from error
             raise InputError(f"{label}: {where}: {first['msg']}") from error
+
+
+_SECTIONS: dict[str, type[FileMapping]] = {"items": ItemMapping, "users": UserMapping}
 
 
 def guess(role: str, names: Sequence[str]) -> str | None:
@@ -136,15 +162,13 @@ def choose(role: str, given: str | None, names: Sequence[str], label: str, *, re
         if names.count(given) > 1:
             raise InputError(f"{label} has {names.count(given)} columns {given}; rename all but one of them")
         if given not in names:
-            raise InputError(
-                f"{label} has no column {given!r} for {role}; it has: {shown}. "
-                f'Set {role} = "COLUMN" in the mapping to one of these'
-            )
+            raise InputError(f"{label} has no column {given!r} for {role}; it has: {shown}. Name one of these")
         return given
     found = guess(role, names) if role in ALIASES else None
     if found is None and required:
         raise InputError(
             f"{label} has no column that is known as {role}; it has: {shown}. "
-            f'Set {role} = "COLUMN" in the mapping; if the first line is data, name its columns with columns = [...]'
+            f'Set {role} = "COLUMN" in the mapping, or of events --{role.replace("_", "-")} COLUMN; if the first line '
+            "is data, name its columns with columns = [...]"
         )
     return found

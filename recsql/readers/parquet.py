@@ -1,6 +1,7 @@
 """Parquet files."""
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -40,7 +41,7 @@ class ParquetTable(Table):
         except (pa.ArrowException, OSError) as error:
             raise InputError(_damage(self.label, error)) from error
 
-    def rows(self, names: Sequence[str]) -> Iterator[TextRows]:
+    def rows(self, names: Sequence[str], typed: Sequence[str] = ()) -> Iterator[TextRows]:
         """Rows in the order of the file; see :meth:`Table.rows`. The number of a row is its line."""
         n_read = 0
         try:
@@ -49,7 +50,7 @@ class ParquetTable(Table):
                     line_nos = np.arange(n_read + 1, n_read + 1 + batch.num_rows, dtype=np.int64)
                     n_read += batch.num_rows
                     bytes_read = self.total_bytes * n_read // max(self._n_rows, 1)
-                    yield _text_rows({name: batch.column(name) for name in names}, line_nos, bytes_read)
+                    yield _text_rows({name: batch.column(name) for name in names}, line_nos, bytes_read, typed)
         except (pa.ArrowException, OSError) as error:
             raise InputError(_damage(self.label, error)) from error
 
@@ -71,7 +72,7 @@ def _open(path: Path, layout: FileMapping) -> ParquetTable:
     return ParquetTable(path)
 
 
-def _text_rows(columns: dict[str, pa.Array], line_nos: np.ndarray, bytes_read: int) -> TextRows:
+def _text_rows(columns: dict[str, pa.Array], line_nos: np.ndarray, bytes_read: int, typed: Sequence[str]) -> TextRows:
     faults: dict[int, str] = {}
     texts: dict[str, pa.Array] = {}
     for name, values in columns.items():
@@ -81,8 +82,24 @@ def _text_rows(columns: dict[str, pa.Array], line_nos: np.ndarray, bytes_read: i
     if faults:
         good = pa.array(np.setdiff1d(np.arange(len(line_nos)), list(faults)))
         texts = {name: values.take(good) for name, values in texts.items()}
+        columns = {name: columns[name].take(good) for name in typed}
         line_nos = line_nos[good.to_numpy()]
-    return TextRows(texts, pa.array(line_nos, pa.int64()), malformed, bytes_read)
+    values = {name: _values(columns[name], texts[name]) for name in typed}
+    return TextRows(texts, pa.array(line_nos, pa.int64()), malformed, bytes_read, values)
+
+
+def _values(column: pa.Array, text: pa.Array) -> list[object]:
+    """The values as JSON can have them; what it has no kind for, as times, is text."""
+    if isinstance(column, pa.DictionaryArray):
+        column = column.dictionary_decode()
+    if pa.types.is_boolean(column.type) or pa.types.is_integer(column.type):
+        return column.to_pylist()
+    if pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):
+        numbers = [None if value is None else float(value) for value in column.to_pylist()]
+        return [number if number is not None and math.isfinite(number) else None for number in numbers]
+    if pa.types.is_nested(column.type):
+        return [None if value is None else json.loads(value) for value in text.to_pylist()]
+    return text.to_pylist()
 
 
 def _text(values: pa.Array) -> tuple[pa.Array, dict[int, str]]:

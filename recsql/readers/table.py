@@ -22,12 +22,15 @@ class TextRows:
         line_nos: int64 array: where in the file each row is, from 1.
         malformed: lines that are not rows.
         bytes_read: how far the table was read.
+        values: the ``typed`` columns among them as the format has them: None, text, numbers, truth values, lists and
+            objects.
     """
 
     columns: dict[str, pa.Array]
     line_nos: pa.Array
     malformed: list[Malformed] = field(default_factory=list)
     bytes_read: int = 0
+    values: dict[str, list[object]] = field(default_factory=dict)
 
 
 class Table(ABC):
@@ -46,8 +49,12 @@ class Table(ABC):
     names: list[str]
 
     @abstractmethod
-    def rows(self, names: Sequence[str]) -> Iterator[TextRows]:
+    def rows(self, names: Sequence[str], typed: Sequence[str] = ()) -> Iterator[TextRows]:
         """Rows in the order of the file, with these columns; lines that are not rows come as ``malformed``.
+
+        Args:
+            names: of the columns.
+            typed: those of them that come as ``values`` as well.
 
         Raises:
             InputError: the file is truncated or damaged; of a zip before the first row.

@@ -26,6 +26,9 @@ def reasons(cli: Cli) -> dict[str, int]:
     return {row["reason"]: row["n_rows"] for row in json.loads(cli("rejected", "--json").stdout)}
 
 
+PRICE_BELOW_50 = '{"attribute": "price", "op": "<", "value": 50}'
+
+
 def broken_gzip() -> bytes:
     """A file that breaks off far behind its first rows."""
     dice = random.Random(0)
@@ -42,6 +45,8 @@ def broken_gzip() -> bytes:
         pytest.param(b"who" + GOOD[7:], [], 'Set user_id = "COLUMN" in the mapping', id="wrong columns"),
         pytest.param(GOOD, ["--at", "when"], "has no column 'when' for at; it has: user_id, item_id", id="no column"),
         pytest.param(GOOD.decode().encode("utf-16"), [], "iconv -f UTF-16 -t UTF-8", id="utf-16"),
+        pytest.param(GOOD, ["--max-rejected", "nan"], "is a share of rows, from 0 to 1, not nan", id="no share"),
+        pytest.param(GOOD, ["--max-rejected", "7"], "is a share of rows, from 0 to 1, not 7", id="no share either"),
         pytest.param(broken_gzip(), [], "is truncated or damaged", id="truncated gzip"),
     ],
 )
@@ -111,6 +116,19 @@ def test_file_that_is_mostly_bad_is_given_up(cli: Cli, database: str, good_csv: 
     # What it advises works: the one good row comes in.
     assert loaded(cli("load", "csv", bad, "--max-rejected", "1", "--json"))["n_events"] == 1
     assert state(database) == State(4, [], 0)
+
+
+def test_item_whose_attribute_has_not_its_type_is_refused_alone(cli: Cli, database: str, good_csv: Path) -> None:
+    good_csv.with_name("items.csv").write_text("item_id,price\ni1,9.5\ni2,cheap\n")
+    mapping = good_csv.with_name("shop.toml")
+    mapping.write_text('user_id = "nobody"\n[items]\npath = "items.csv"\nattributes = { price = "number" }\n')
+    # What the command says goes before what the mapping does.
+    result = loaded(cli("load", "csv", good_csv, "--mapping", mapping, "--user-id", "user_id", "--json"))
+    assert (result["n_events"], result["n_rejected"]) == (3, 1)
+    assert reasons(cli) == {"price is no number": 1}
+    assert one(database, "select attributes from recsql.item where item_id = 'i1'") == {"price": 9.5}
+    assert cli("rules", "add", "cheap", "--kind", "filter", "--where", PRICE_BELOW_50).returncode == 0
+    assert one(database, "select rank from recsql_api.recommend('new', p_filter => '{\"price\": 9.5}')") == 1
 
 
 def test_title_of_ten_megabytes_costs_its_item_only(cli: Cli, database: str, good_csv: Path) -> None:

@@ -73,8 +73,45 @@ def test_parquet_items_have_lists_of_tags(tmp_path: Path) -> None:
     assert json.loads(batch.rows.column("payload")[0].as_py()) == {
         "domain": "default",
         "tags": ["x|y", "z"],
-        "attributes": {"size": '{"w": 1}'},
+        "attributes": {"size": {"w": 1}},
     }
+
+
+def test_attributes_have_the_types_of_the_file(tmp_path: Path) -> None:
+    events = parquet(tmp_path / "e.parquet", user=pa.array(["u"]), item=pa.array(["a"]))
+    items = parquet(
+        tmp_path / "i.parquet",
+        item_id=pa.array(["a", "b\0", "c"]),
+        ok=pa.array([True, True, None]),
+        stock=pa.array([3, 4, 5], pa.int32()),
+        price=pa.array([1.5, 2.5, float("nan")]),
+        paid=pa.array([Decimal("1.50"), None, None]),
+        colours=pa.array([["red", None], [], ["blue"]]).cast(pa.list_(pa.string())),
+        brand=pa.array(["7", "8", "9"]).dictionary_encode(),
+        since=pa.array([datetime(2024, 1, 2, tzinfo=UTC), None, None], pa.timestamp("s", "UTC")),
+    )
+    names = ["ok", "stock", "price", "paid", "colours", "brand", "since"]
+    mapping = Mapping.from_options({"items": {"path": items, "attributes": names}})
+    (batch,) = open_reader("parquet", events, mapping).entities()
+    none = dict.fromkeys(names)
+    assert [json.loads(payload)["attributes"] for payload in batch.rows.column("payload").to_pylist()] == [
+        none
+        | {"ok": True, "stock": 3, "price": 1.5, "paid": 1.5, "colours": ["red", None], "brand": "7"}
+        | {"since": "2024-01-02 00:00:00.000Z"},
+        none | {"stock": 5, "colours": ["blue"], "brand": "9"},
+    ]
+    lines = [
+        '{"item": "a", "ok": true, "stock": 3, "price": 1.5, "paid": "1.50", "colours": ["red", 2], "brand": {"n": 7}}',
+        '{"item": "b", "stock": 12345678901234567890, "price": 1e999}',
+    ]
+    path = jsonl(tmp_path / "i.jsonl", *lines)
+    mapping = Mapping.from_options({"items": {"path": path, "attributes": names[:-1]}})
+    (batch,) = open_reader("jsonl", jsonl(tmp_path / "e.jsonl", '{"user": "u", "item": "a"}'), mapping).entities()
+    none = dict.fromkeys(names[:-1])
+    assert [json.loads(payload)["attributes"] for payload in batch.rows.column("payload").to_pylist()] == [
+        {"ok": True, "stock": 3, "price": 1.5, "paid": "1.50", "colours": ["red", 2], "brand": {"n": 7}},
+        none | {"stock": 12345678901234567890, "price": "1e999"},
+    ]
 
 
 def test_parquet_that_is_none_is_refused(tmp_path: Path) -> None:

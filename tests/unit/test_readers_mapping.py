@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,7 +45,7 @@ def test_one_column_can_have_two_roles(events: Path) -> None:
 
 
 def test_missing_column_names_those_that_exist(events: Path) -> None:
-    with pytest.raises(InputError, match=r"no column 'person' for user_id; it has: who, what, how, at.*user_id = "):
+    with pytest.raises(InputError, match=r"no column 'person' for user_id; it has: who, what, how, at. Name one"):
         CsvReader(events, Mapping(user_id="person", item_id="what"))
     with pytest.raises(InputError, match=r"no column that is known as user_id; it has: who, what, how, at"):
         CsvReader(events)
@@ -143,6 +144,63 @@ def test_missing_attribute_is_refused(tmp_path: Path) -> None:
     mapping = Mapping.from_options({"items": {"path": path, "attributes": ["colour"]}})
     with pytest.raises(InputError, match=r"no column 'colour' for attributes; it has: user, item"):
         CsvReader(path, mapping)
+
+
+def test_attributes_of_a_text_file_have_the_types_that_the_mapping_gives(tmp_path: Path) -> None:
+    lines = [
+        "sku,name,price,stock,new,sizes,note,plain",
+        "A,One,85.46,3,yes,S; M,007,1",
+        'B,,-1e3,,False,"[36, ""L""]",,',
+        "C,,cheap,3,1,,x,2",
+        "D,,1,3,perhaps,,x,3",
+        "E,,1,1_000,0,,x,4",
+        "F,,1e999,3,0,,x,5",
+    ]
+    items = write(tmp_path / "items.csv", "\n".join(lines) + "\n")
+    types = {"price": "number", "stock": "number", "new": "boolean", "sizes": "list", "note": "text"}
+    options = {"path": items, "item_id": "sku", "tags_separator": ";", "attributes": types}
+    reader = CsvReader(write(tmp_path / "e.csv", "user,item\nu1,A\n"), Mapping.from_options({"items": options}))
+    (batch,) = reader.entities()
+    assert [(row["entity_id"], json.loads(row["payload"])["attributes"]) for row in batch.rows.to_pylist()] == [
+        ("A", {"price": 85.46, "stock": 3, "new": True, "sizes": ["S", "M"], "note": "007"}),
+        ("B", {"price": -1000.0, "stock": None, "new": False, "sizes": ["36", "L"], "note": ""}),
+    ]
+    assert [(fault.line_no, fault.reason) for fault in batch.malformed] == [
+        (4, "price is no number"),
+        (5, "new is no boolean"),
+        (6, "stock is no number"),
+        (7, "price is no number"),
+    ]
+    assert batch.malformed[0].raw == "C\t\tcheap\t3\t1\t\tx"
+    # The same file with other types is other content.
+    assert (
+        CsvReader(
+            reader._events.path, Mapping.from_options({"items": options | {"attributes": ["price"]}})
+        ).fingerprint()
+        != reader.fingerprint()
+    )
+
+
+def test_typed_attributes_of_users_are_refused_too(tmp_path: Path, events: Path) -> None:
+    users = write(tmp_path / "users.csv", "uid,age\nu1,33\nu2,old\n")
+    mapping = {"user_id": "who", "item_id": "what", "users": {"path": users, "attributes": {"age": "number"}}}
+    (batch,) = CsvReader(events, Mapping.from_options(mapping)).entities()
+    assert batch.rows.column("payload").to_pylist() == ['{"attributes": {"age": 33}}']
+    assert [(fault.line_no, fault.raw, fault.reason) for fault in batch.malformed] == [
+        (3, "u2\told", "age is no number")
+    ]
+
+
+@pytest.mark.parametrize("attributes", ["price", {"price": "money"}, 3])
+def test_attributes_that_are_neither_columns_nor_types_are_refused(tmp_path: Path, attributes: Any) -> None:
+    options = {"items": {"path": tmp_path, "attributes": attributes}}
+    with pytest.raises(InputError, match=r'items\.attributes is a list of columns, or a table .* "boolean" or "list"'):
+        Mapping.from_options(options)
+
+
+def test_option_that_a_section_has_not_is_told_with_those_that_it_has(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"items\.titel means nothing; what can be mapped is .*title, body, tags"):
+        Mapping.from_options({"items": {"path": tmp_path, "titel": "name"}})
 
 
 def test_split_tags() -> None:
