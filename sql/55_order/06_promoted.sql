@@ -6,14 +6,9 @@ returns double precision []
 language sql
 stable
 begin atomic
-    with promoting as (
-        select r.rule_no, r.priority, r.item_path, r.item_vars, ceil(r.share::numeric * p_n) - (
-            select count(*)
-            from unnest(p_pinned_nos) as p (item_no)
-            inner join recsql.item as i on i.item_no = p.item_no and recsql.is_match(i, r.item_path, r.item_vars)
-        ) as n_needed
-        from unnest(p_rules) as r
-        where r.kind = 'promote'
+    with due_rule as materialized (
+        select r.rule_no, r.priority, r.item_path, r.item_vars, r.n_needed
+        from recsql.promoting(p_rules, p_pinned_nos, p_n) as r
     ),
 
     ordered as (
@@ -28,7 +23,7 @@ begin atomic
             row_number() over (partition by r.rule_no order by o.nth) as nth_of_rule
         from ordered as o
         cross join lateral (select m as item from recsql.item as m where m.item_no = o.item_no offset 0) as i
-        inner join promoting as r on recsql.is_match(i.item, r.item_path, r.item_vars)
+        inner join due_rule as r on recsql.is_match(i.item, r.item_path, r.item_vars)
     ),
 
     -- The best of each rule, as many as it is due; where all together are too many, those of the first rules.

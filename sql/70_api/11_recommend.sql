@@ -238,7 +238,7 @@ begin
         ) with ordinality as o (place, rank);
         if v_is_reordered or 'cap' = any (v_kinds) then
             v_effective := reordered(v_run_no, v_user_no, p_slot, v_controls, v_pool_nos, v_pool_scores, p_n);
-            v_effective := capped(v_rules, v_pinned_nos, v_pool_nos, v_effective);
+            v_effective := capped(v_rules, v_pinned_nos, v_pool_nos, v_effective, p_n);
             v_effective := promoted(v_rules, v_pinned_nos, v_pool_nos, v_effective, p_n);
             select coalesce(array_agg(v_order[e.place] order by e.score desc), '{}'),
                 coalesce(array_agg(v_pool_nos[e.place] order by e.score desc), '{}'),

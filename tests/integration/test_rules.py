@@ -319,6 +319,25 @@ def test_promote_gives_its_share_of_places(shop):
     assert shown(shop) == ["i3", "i6", "i9", "i12"]
 
 
+def test_cap_leaves_room_for_what_is_promoted(shop):
+    add_rule(shop, "brands", "cap", attribute="brand", max_items=2)
+    assert shown(shop) == ["i1", "i2", "i7", "i8"]
+    # Of brand a i1 and i2 would be all: i6 takes the place of i2, i12 that of i8.
+    add_rule(shop, "late", "promote", share=0.5, condition={"any": [where("item_id", "=", i) for i in ("i6", "i12")]})
+    assert shown(shop) == ["i1", "i6", "i7", "i12"]
+    # i6 is due to both and takes one place.
+    add_rule(shop, "i6", "promote", share=0.25, condition=where("item_id", "=", "i6"), priority=1)
+    assert shown(shop) == ["i1", "i6", "i7", "i12"]
+    # What the cap does not allow is not promoted: of a there may be two, so i3 is not.
+    shop.execute("delete from recsql.rule where rule = 'i6'")
+    three = {"any": [where("item_id", "=", i) for i in ("i3", "i4", "i5")]}
+    add_rule(shop, "three", "promote", share=0.75, condition=three, priority=1)
+    assert shown(shop) == ["i3", "i4", "i7", "i12"]
+    # A pin takes a place under the cap before any promotion.
+    add_rule(shop, "first", "pin", item="i1", position=1)
+    assert shown(shop) == ["i1", "i3", "i7", "i12"]
+
+
 def test_promote_takes_what_there_is(shop):
     add_rule(shop, "i12", "promote", share=1, condition=where("item_id", "=", "i12"))
     assert shown(shop) == ["i1", "i2", "i3", "i12"]
