@@ -62,7 +62,7 @@ RELATIONS = """
     order by c.relname collate "C"
 """
 _NAME = re.compile(r"\{[^}]*\}|\bRS\d{3}\b|\b[a-z]+(?:_[a-z]+)+\b(?:\(\))?|\b[a-z]+\(\)|(?<=[.;] )[a-z]+(?=: )")
-_ARGUMENTS = re.compile(r"(?:^| )(p_\w+: .*?)\.(?= [A-Z]|$)")
+_ARGUMENTS = re.compile(r"(?:^| )(p_\w+(?:, p_\w+)*: .*?)\.(?= [A-Z]|$)")
 
 
 def _prose(text: str | None) -> str:
@@ -104,7 +104,7 @@ def _function(
     lines = ["```sql", f"recsql_api.{name}(", ",\n".join(parameters), ")"]
     yield "\n".join([*lines, f"returns {'table' if columns else _type(returns)}", "```"])
     if told:
-        yield "\n".join(f"- {_prose(line)}" for line in re.split(r"; (?=p_\w+: )", told[1]))
+        yield "\n".join(f"- {_prose(line)}" for line in re.split(r"; (?=p_\w+(?:, p_\w+)*: )", told[1]))
         yield _prose(text[told.end() :].strip())
     if columns:
         yield _columns(columns)

@@ -79,8 +79,11 @@ def explain(error: psycopg.Error) -> errors.RecsqlError:
     told = _sentence(message)
     if state.startswith("53") or state == "58030":
         return errors.StorageError(f"The database server is out of a resource: {told} Free it and run again.")
-    if state in {"28P01", "28000"} or "password authentication failed" in message:
+    if state in {"28P01", "28000"} or "password" in message:
         return errors.DatabaseError(f"{told} Check the user and the password in RECSQL_DATABASE_URL or PG*.")
+    if state == "42501" and "schema recsql" in message:
+        told = f"{told} Commands need the account that migrated the database; applications call recsql_api in SQL."
+        return errors.DatabaseError(told)
     if state.startswith("57P"):
         return errors.DatabaseError(f"{told} Run it again once the server is back.")
     if state in {"42P01", "42883", "3F000"}:

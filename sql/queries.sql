@@ -339,6 +339,10 @@ where %(space)s::text is null or f.space = %(space)s
 order by f.at desc, i.item_id
 limit %(n)s;
 
+-- check_n --
+-- Refuse a number of rows that no list has.
+select recsql.check_n(%(n)s);
+
 -- api_similar_to_vector --
 -- Items near a vector.
 select v.rank, v.item_id, i.title, v.similarity

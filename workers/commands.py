@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -123,10 +124,30 @@ def run(
         except ModelError as error:
             # What a worker with that model embeds, or has embedded, is there without it.
             notice(f"{error} The run goes on with what is embedded.")
-        if since is None:
-            emit(vars(made.refresh()), as_json)
-        else:
+        if since is not None:
             _publish(made, since, as_json)
+            return
+        done = made.refresh()
+    if as_json:
+        emit(vars(done), True)
+        return
+    show_stages(done.seconds)
+    show_quality(rows("quality", run_no=done.test_run_no), protocol)
+    emit({}, False, f"Run {done.run_no} is served; recsql report {done.test_run_no} makes a page of what was measured.")
+
+
+def show_stages(seconds: Mapping[str, float]) -> None:
+    """Print how long each stage of a refresh took, of which none was needed if nothing has changed."""
+    if seconds:
+        emit({}, False, table([{"stage": name, "seconds": value} for name, value in seconds.items()], "Stages"))
+    else:
+        emit({}, False, "Everything was done before; nothing has changed.")
+
+
+def show_quality(quality: list[dict[str, Any]], protocol: str) -> None:
+    """Print what a test run's methods reach, of all that was measured the figure that they are compared by."""
+    measured = [row for row in quality if row["metric"] == "ndcg@10" and row["segment"] == "all"]
+    emit({}, False, table(measured, f"Quality on the test part ({protocol})"))
 
 
 def refresh(

@@ -7,7 +7,7 @@ import typer
 
 from recsql.cli.output import Json, console, emit, progress_bars, rows, table
 from recsql.errors import RecsqlError
-from workers.commands import embed_backlog, stage_bars
+from workers.commands import embed_backlog, show_quality, show_stages, stage_bars
 
 
 def demo(
@@ -40,14 +40,10 @@ def demo(
     if as_json:
         emit({**vars(refresh), "recommendations": shown, "quality": quality, "total_seconds": seconds}, True)
         return
-    if refresh.seconds:
-        emit({}, False, table([{"stage": name, "seconds": value} for name, value in refresh.seconds.items()], "Stages"))
-    else:
-        emit({}, False, "Everything was done before; nothing has changed.")
+    show_stages(refresh.seconds)
     for user, found in shown.items():
         emit({}, False, table(found, f"Recommendations for {user}"))
-    measured = [row for row in quality if row["metric"] == "ndcg@10" and row["segment"] == "all"]
-    emit({}, False, table(measured, "Quality on the test part (loo)"))
+    show_quality(quality, "loo")
     emit({}, False, f"\n{seconds:.0f} s in all. Look on with:\n  recsql db psql\n  {url}")
 
 

@@ -205,7 +205,9 @@ class Pipeline:
                     self._do_stage(run, name)
         except BaseException as error:
             if not self.connection.closed:
-                self._set_state(run.run_no, "failed", f"{type(error).__name__}: {error}"[:1000])
+                is_stopped = isinstance(error, KeyboardInterrupt)
+                reason = "stopped by Ctrl-C" if is_stopped else f"{type(error).__name__}: {error}"
+                self._set_state(run.run_no, "failed", reason[:1000])
             raise
         if wanted == names:
             self._set_state(run.run_no, "complete", None)

@@ -39,6 +39,10 @@ def search(
         NotFoundError: there is no such space, or none at all.
         ModelError: texts cannot be compared with the space.
     """
+    # What needs no model is refused before one is loaded.
+    connection.execute(QUERIES["check_n"], {"n": n})
+    if not text.strip():
+        raise InputError("Nothing can be looked for by an empty text.")
     spaces = read_spaces(connection)
     chosen = _choose(spaces, space)
     try:

@@ -39,7 +39,8 @@ def recommend(
     if as_json:
         emit(found, True)
         return
-    emit([{name: value for name, value in row.items() if name != "request_id"} for row in found], False)
+    shown = [{name: value for name, value in row.items() if name != "request_id"} for row in found]
+    emit(shown, False, None if shown else "There is nothing to recommend here.")
     if found and (log or explore):
         emit({}, False, f"Logged as request {found[0]['request_id']}: record what comes of it under this id.")
 

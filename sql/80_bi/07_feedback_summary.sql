@@ -29,10 +29,11 @@ select
     r.n_impressions::bigint as n_impressions,
     r.n_clicked::bigint as n_clicked,
     r.share::double precision as click_through,
-    ((r.share + r.z ^ 2 / (2 * r.n_impressions)
+    -- Rounding could take it below 0.
+    greatest(0, (r.share + r.z ^ 2 / (2 * r.n_impressions)
         - r.z * sqrt(r.share * (1 - r.share) / r.n_impressions + r.z ^ 2 / (4 * r.n_impressions ^ 2)))
     / (1 + r.z ^ 2 / r.n_impressions))::double precision as click_through_lo,
-    ((r.share + r.z ^ 2 / (2 * r.n_impressions)
+    least(1, (r.share + r.z ^ 2 / (2 * r.n_impressions)
         + r.z * sqrt(r.share * (1 - r.share) / r.n_impressions + r.z ^ 2 / (4 * r.n_impressions ^ 2)))
     / (1 + r.z ^ 2 / r.n_impressions))::double precision as click_through_hi,
     r.reward / r.n_impressions::double precision as reward,

@@ -47,6 +47,6 @@ $$;
 comment on function recsql_api.policy_estimate(text, timestamptz, timestamptz, text, text, jsonb, text) is
 'What a ranking policy would have been worth in any part of the log that ''recsql ope'' has read for it: mean reward of a request by each '
 'estimator and form, what was logged first. p_from, p_until: time of the request, the latter exclusive, null for any; p_slot, p_domain: of the '
-'request; p_segment: attributes of the user, as jsonb containment; p_logging_policy: of the request. lo, hi: 95 % interval; difference: to what '
+'request; p_segment: attributes of the user, as jsonb containment; p_logging_policy: of the request. Of the result lo, hi: 95 % interval; difference: to what '
 'was logged; unsupported: share of what the policy would show that the log cannot. A row is no verdict: see policy_value. Errors: RS001 no such '
 'policy.';

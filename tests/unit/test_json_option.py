@@ -13,6 +13,7 @@ from recsql.errors import InputError
         ("[1]", r"--where \[1\] is no JSON object: write it like '{\"a\": 1}'"),
         ('{"a": NaN}', "NaN is no number of JSON"),
         ('{"a": -Infinity}', "-Infinity is no number of JSON"),
+        ('{"a": [1e999]}', "1e999 is too large for a number"),
         ("", "is no JSON object"),
     ],
 )
