@@ -1056,6 +1056,12 @@ with gone as (delete from recsql.fusion_choice where slot = %(slot)s returning s
 
 select g.slot, f.policy from gone as g inner join recsql.fusion_policy as f on f.policy_no = g.policy_no;
 
+-- fuses_nothing --
+-- Whether a run has candidates and no recommendations.
+select
+    exists (select from recsql.candidate as c where c.run_no = %(run_no)s)
+    and not exists (select from recsql.recommendation as r where r.run_no = %(run_no)s);
+
 -- fusion_choices --
 -- The slots whose fusion policy their owner has chosen.
 select slot, policy_no from recsql.fusion_choice order by slot;

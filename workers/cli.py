@@ -101,7 +101,7 @@ def main() -> None:
         sys.exit(1)
     except SystemExit as done:
         if done.code == INTERRUPTED:
-            console.print("Stopped; nothing half done is published, and the next run completes it.", style="red")
+            console.print("Stopped; nothing half done is published, and the same command goes on with it.", style="red")
         raise
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from workers.pipeline import Pipeline
 
 Protocol = Annotated[str, typer.Option(help="Offline protocol that chooses and measures: loo or global.")]
-Seed = Annotated[int, typer.Option(help="Seed of training.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of training.")]
 Since = Annotated[
     str | None,
     typer.Option(
@@ -181,7 +181,7 @@ def tune(
         float | None, typer.Option(min=0, metavar="SECONDS", help="Begin no further trial after so long.")
     ] = None,
     protocol: Protocol = "loo",
-    seed: Annotated[int, typer.Option(help="Seed of the search and of training.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of the search and of training.")] = 0,
     as_json: Json = False,
 ) -> None:
     """Search for better hyperparameters of a model on the validation run; repeated, it goes on with the study."""
@@ -284,7 +284,13 @@ def defer(
 def _publish(made: "Pipeline", since: str | None, as_json: bool) -> None:
     run_no, is_new = made.publish(_run_no(made, since))
     notes = {row["stage"]: row["note"] for row in rows("run_stages", run_no=run_no) if row["note"]}
-    emit({"run_no": run_no, "is_new": is_new, "seconds": made.seconds, "notes": notes}, as_json)
+    if as_json:
+        emit({"run_no": run_no, "is_new": is_new, "seconds": made.seconds, "notes": notes}, True)
+        return
+    show_stages(made.seconds)
+    for stage, note in notes.items():
+        emit({}, False, f"{stage}: {note}")
+    emit({}, False, f"Run {run_no} is served.")
 
 
 def _run_no(made: "Pipeline", since: str | None) -> int | None:

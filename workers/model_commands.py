@@ -82,6 +82,8 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write a version's artifact to a file, after loading it to see that it is whole."""
+    if file.is_dir():
+        raise InputError(f"{file} is a folder: name a file in it.")
     if file.exists() and not force:
         raise InputError(f"{file} exists: add --force to overwrite it.")
     found = _one("model_artifact", version)
@@ -158,7 +160,10 @@ def prune(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would go.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Remove artifacts and vectors that neither the released run nor a kept one uses; figures stay."""
+    """Remove artifacts and vectors that neither the released run nor a kept one uses; figures stay.
+
+    Runs that lose their models cannot be rolled back to.
+    """
     pruned = rows("prune_models", keep=keep, dry_run=dry_run)
     n_bytes = sum(row["n_bytes"] for row in pruned)
     if as_json:

@@ -30,9 +30,14 @@ def read_model_options() -> dict[str, dict[str, Any]]:
         raise ConfigurationError(f'{where} must hold options by model, like {{"ease": {{"lambda_": 500}}}}.')
     for name, options in found.items():
         try:
-            get_model(name).Config(**options)
+            model = get_model(name)
         except NotFoundError as error:
             raise ConfigurationError(f"{where}: {error}.") from None
+        if unknown := sorted(options.keys() - model.Config.model_fields.keys()):
+            known = ", ".join(model.Config.model_fields)
+            raise ConfigurationError(f"{where}: {name} has no option {', '.join(unknown)}; it has {known}.")
+        try:
+            model.Config(**options)
         except ValidationError as error:
             raise ConfigurationError(f"{where}: {name} {first_problem(error)}.") from None
     return found
@@ -42,4 +47,5 @@ def first_problem(error: ValidationError) -> str:
     """The first thing that is wrong with a configuration, in a few words."""
     first = error.errors(include_url=False)[0]
     field = ".".join(str(part) for part in first["loc"])
-    return f"{field}: {first['msg']}" if field else first["msg"]
+    told = first["msg"].removeprefix("Value error, ")
+    return f"{field}: {told}" if field else told

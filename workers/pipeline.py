@@ -118,9 +118,17 @@ class Pipeline:
         Args:
             policy_no: number of a fusion policy.
             slot: what is to serve by it.
+
+        Raises:
+            PipelineError: nothing at all comes of the policy, though sources propose something.
         """
         served = self.connection.execute(QUERIES["since_run"], {"run_no": None}).fetchone()
         run_no = self.run("production", since=served and served[0], policy_no=policy_no)
+        if self._one("fuses_nothing", run_no=run_no):
+            raise PipelineError(
+                f"The policy has nothing to say of run {run_no}, in which none of its sources is active: enable one by "
+                f"'recsql source enable', or use another policy. Slot {slot} serves what it did."
+            )
         with self.connection.transaction():
             self.connection.execute(QUERIES["choose_fusion_policy"], {"slot": slot, "policy_no": policy_no})
             return run_no, self._serve(run_no, slot)

@@ -35,22 +35,19 @@ def fit_together(model: Model, data: TrainingData, options: TrainingOptions, n_p
     Every process makes the step that one alone would make, so the result is the same but for rounding, and for dropout,
     which each draws for its own share. They go on from the same checkpoint.
 
+    A model that is not trained by gradients is trained in this process alone.
+
     Args:
-        model: of a kind that is trained in epochs; it takes over what was learnt.
+        model: it takes over what was learnt.
         data: what to learn from.
         options: how.
         n_processes: how many; 1 trains in this process.
 
     Raises:
-        ModelError: training failed, a process ended before it was done, there are fewer GPUs than processes, or the
-            model is of another kind.
+        ModelError: training failed, a process ended before it was done, or there are fewer GPUs than processes.
     """
-    if n_processes == 1:
+    if n_processes == 1 or not isinstance(model.config, TrainingConfig):
         return model.fit(data, options)
-    if not isinstance(model.config, TrainingConfig):
-        raise ModelError(
-            f"{model.name} is not trained by gradients, so several processes are of no use: leave them out"
-        )
     if options.device.startswith("cuda") and torch.cuda.device_count() < n_processes:
         raise ModelError(f"there are {torch.cuda.device_count()} GPUs for {n_processes} processes; use fewer processes")
     with tempfile.TemporaryDirectory(prefix="recsql-training-") as name:

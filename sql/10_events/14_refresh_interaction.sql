@@ -49,22 +49,37 @@ begin
         group by w.user_no, w.item_no
     ),
 
-    -- What spoke for the item and what against it fade at different rates, so the sign is that of a fixed moment, the newest
-    -- event of the two: no time that passes and no event of others changes it.
+    -- What spoke for the item and what against it fade at different rates, so which of them outweighs the other, and by which share
+    -- of its own, is that of a fixed moment, the newest event of the two: no time that passes and no event of others changes it.
     mixed as (
         select
-            p.user_no,
-            p.item_no,
-            sum(k.weight * faded(p.at - v.at, k.half_life)) > 0 as is_positive
-        from pairs as p
-        inner join visible_event(p_run_no) as v on v.user_no = p.user_no and v.item_no = p.item_no
-        inner join event_kind as k on k.kind_no = v.kind_no
-        where p.strongest > 0 and p.weakest < 0
-        group by p.user_no, p.item_no
+            m.user_no,
+            m.item_no,
+            m.pro_then + m.con_then > 0 as is_positive,
+            case
+                when m.pro_then + m.con_then > 0 then m.pro_now * (1 + m.con_then / m.pro_then)
+                else m.con_now * (1 + m.pro_then / m.con_then)
+            end as weight
+        from (
+            select
+                p.user_no,
+                p.item_no,
+                sum(k.weight * faded(p.at - v.at, k.half_life)) filter (where k.weight > 0) as pro_then,
+                sum(k.weight * faded(p.at - v.at, k.half_life)) filter (where k.weight < 0) as con_then,
+                sum(k.weight * faded(v_now - v.at, k.half_life)) filter (where k.weight > 0) as pro_now,
+                sum(k.weight * faded(v_now - v.at, k.half_life)) filter (where k.weight < 0) as con_now
+            from pairs as p
+            inner join visible_event(p_run_no) as v on v.user_no = p.user_no and v.item_no = p.item_no
+            inner join event_kind as k on k.kind_no = v.kind_no
+            where p.strongest > 0 and p.weakest < 0
+            group by p.user_no, p.item_no
+        ) as m
     ),
 
     judged as (
-        select p.*, coalesce(m.is_positive, p.strongest > 0) as is_positive
+        select p.user_no, p.item_no, p.strength, p.rating, p.n_events, p.at, p.event_no,
+            coalesce(m.weight, p.weight)::real as weight,
+            coalesce(m.is_positive, p.strongest > 0) as is_positive
         from pairs as p
         left join mixed as m on m.user_no = p.user_no and m.item_no = p.item_no
     ),
@@ -101,5 +116,7 @@ $$;
 comment on function recsql.refresh_interaction(integer) is
 'Writes what a run may know of each user and item, from the events that it may see: summed weight with age (repeats add up), '
 'normalised rating, and how many steps back it is. In the sequence are items whose weights, with their ages at the user''s newest '
-'event with the item, sum to more than 0: one that was disliked as strongly as liked is not. Writes user_sequence too. Replaces the run''s earlier rows. '
+'event with the item, sum to more than 0: one that was disliked as strongly as liked is not. The weight of an item that something spoke for '
+'and something against is what is left today of the side that outweighs the other, times the share by which it did so then, so that what is in the '
+'sequence never weighs less than 0. Writes user_sequence too. Replaces the run''s earlier rows. '
 'Returns the number of rows.';

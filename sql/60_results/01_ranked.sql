@@ -30,7 +30,10 @@ begin atomic
     from recsql.controlled(
         p_run_no, case when starts_with(p_method, 'fused {') then substr(p_method, 7)::jsonb end, 0, 2147483647
     ) as c
-    where starts_with(p_method, 'fused {');
+    where starts_with(p_method, 'fused {')
+    union all
+    -- Once, whatever else there is.
+    select null::integer, null::integer, null::real where not recsql.check_method(p_method);
 end;
 
 comment on function recsql.ranked(integer, text) is

@@ -68,7 +68,7 @@ def test_option_that_there_is_not_leaves_what_is_served(
 ) -> None:
     happen(connection)
     for changes, told_of in (
-        ({"wings": 2}, "transformer wings: Extra inputs are not permitted"),
+        ({"wings": 2}, "transformer has no option wings; it has learning_rate, "),
         ({"n_heads": 3}, "must be a multiple of n_heads"),
         ({"dropout": 2}, "transformer dropout: "),
     ):

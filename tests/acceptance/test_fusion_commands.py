@@ -68,6 +68,12 @@ def test_fusion_policy_is_used_until_it_is_withdrawn(cli, connection):
     assert connection.execute(serving, ("beta",)).fetchone() == (used["run_no"],)
     assert connection.execute(serving, ("default",)).fetchone() == (first["run_no"],)
     assert "policy shelves is used by slot beta" in refusal(cli("fusion", "drop", "shelves"))
+    # A source that is not active has proposed nothing, so nobody would have a list.
+    assert cli("fusion", "add", "idle", "--kind", "weighted", "--weights", '{"jaccard": 1}').returncode == 0
+    refused = cli("fusion", "use", "idle", "--slot", "beta")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "none of its sources is active" in refused.stderr.splitlines()[-1]
+    assert connection.execute(serving, ("beta",)).fetchone() == (used["run_no"],)
     (row,) = (row for row in told(cli("fusion", "list", "--json")) if row["policy"] == "shelves")
     assert (row["chosen_in"], row["served_in"]) == (["beta"], ["beta"])
     withdrawn = told(cli("fusion", "use", "--withdraw", "--slot", "beta", "--json"))

@@ -348,6 +348,8 @@ def test_phrases_are_rows_and_what_a_language_lacks_is_said_in_english(served):
     assert reason_of(served, "i7", context='{"language": "fr"}') == "everybody wants it"
     with pytest.raises(psycopg.errors.CheckViolation):
         served.execute("insert into recsql.phrase values ('French', 'new', 'nouveau')")
+    with pytest.raises(psycopg.Error, match=r"phrase cosine of language fr has \{titel\}"):
+        served.execute("insert into recsql.phrase values ('fr', 'cosine', '{name}: {titel}')")
 
 
 def test_every_clause_is_said_in_both_languages(served):

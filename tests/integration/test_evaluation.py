@@ -2,6 +2,7 @@
 
 import ir_measures
 import numpy as np
+import psycopg
 import pytest
 from ir_measures import AP, RR, R, nDCG
 from offline_runs import SOURCE, begin_run, rank, record
@@ -257,3 +258,12 @@ def test_evaluate_writes_the_mean_and_an_interval_that_holds_it(catalogue):
     assert {metric: figures[0] for metric, figures in again.items()} == {
         metric: figures[0] for metric, figures in first.items()
     }
+
+
+@pytest.mark.parametrize("measure", ["user_metric", "list_metric", "popularity_metric", "coverage", "item_exposure"])
+def test_method_that_there_is_not_is_refused(three_relevant, measure):
+    catalogue, run_no = three_relevant
+    for method in ("fused", "rrf", SOURCE, 'fused {"diversity": 0.3}'):
+        catalogue.execute(f"select * from recsql.{measure}(%s::integer, %s)", (run_no, method))
+    with pytest.raises(psycopg.Error, match="there is no method nonesuch"):
+        catalogue.execute(f"select * from recsql.{measure}(%s::integer, 'nonesuch')", (run_no,))

@@ -12,6 +12,7 @@ from workers.models.als import Als, least_squares
 from workers.models.base import Sequences, TrainingData, TrainingOptions
 from workers.models.bpr import Bpr
 from workers.models.registry import get_model
+from workers.together import fit_together
 
 F32 = np.float32
 
@@ -49,6 +50,15 @@ def test_als_ratings_bear_on_confidence() -> None:
     users = new_als(value_weight=0.5).user_vectors(rated)
     np.testing.assert_allclose(users, [[4.5 / 9.5], [0.3 / 5.3]], rtol=1e-6)
     np.testing.assert_allclose(new_als().user_vectors(rated), [[3 / 8], [3 / 8]], rtol=1e-6)
+
+
+def test_models_without_gradients_are_trained_by_one_process_whatever_is_asked_for() -> None:
+    pytest.importorskip("implicit")
+    seen = TrainingData(Sequences.from_lists([[0, 1], [1, 3], [0]]), 4)
+    models = [Als(Als.Config(factors=2)) for _ in range(2)]
+    for n_processes, model in enumerate(models, start=1):
+        fit_together(model, seen, TrainingOptions(seed=3), n_processes)
+    np.testing.assert_array_equal(models[0].state()["items"], models[1].state()["items"])
 
 
 def test_als_confidence_below_that_of_nothing_is_allowed() -> None:

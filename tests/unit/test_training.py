@@ -237,6 +237,14 @@ def test_curves_are_written_offline_to_weights_and_biases(tmp_path: Path, monkey
         assert written.count(name) >= 4
 
 
+def test_curves_in_no_folder_are_refused(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    file = tmp_path / "file"
+    file.write_text("")
+    with pytest.raises(ModelError, match=r"curves cannot be written to .*file.*name a folder by RECSQL_CURVES"):
+        Transformer(TransformerConfig.model_validate(SMALL)).fit(data(), TrainingOptions(curves=file / "run-1"))
+
+
 def test_curves_say_what_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "wandb", None)
     with pytest.raises(ModelError, match=r"recsql\[wandb\]"):

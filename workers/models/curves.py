@@ -41,7 +41,13 @@ def _tensorboard(folder: Path) -> Iterator[Draw]:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise ModelError("curves need TensorBoard: pip install 'recsql[curves]', or train without them") from error
-    with SummaryWriter(str(folder)) as writer:
+    try:
+        writer = SummaryWriter(str(folder))
+    except OSError as error:
+        raise ModelError(
+            f"curves cannot be written to {folder} ({error.strerror}): name a folder by RECSQL_CURVES, or unset it"
+        ) from error
+    with writer:
 
         def draw(epoch: int, figures: Mapping[str, float]) -> None:
             for name, value in figures.items():
