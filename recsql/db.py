@@ -84,6 +84,8 @@ def explain(error: psycopg.Error) -> errors.RecsqlError:
     if state == "42501" and "schema recsql" in message:
         told = f"{told} Commands need the account that migrated the database; applications call recsql_api in SQL."
         return errors.DatabaseError(told)
+    if "type interval" in message:
+        return errors.InputError(f"{told} Write it like '30 days'.")
     if state.startswith("57P"):
         return errors.DatabaseError(f"{told} Run it again once the server is back.")
     if state in {"42P01", "42883", "3F000"}:

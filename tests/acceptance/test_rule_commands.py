@@ -49,6 +49,7 @@ def test_rules_are_refused_with_what_to_do(shop, cli):
             "no item has an attribute colour",
         ),
         (("add", "r", "--kind", "pin", "--item", "nothing", "--position", "1"), "There is no item 'nothing'"),
+        (("add", "r", "--kind", "freshness", "--half-life", "soon"), "Write it like '30 days'"),
         (("show", "r"), "There is no rule 'r'"),
         (("dry-run", "r"), "There is no rule 'r'"),
     ):
