@@ -12,7 +12,7 @@ declare
     v_taken text [] := '{}';
     v_is_kept boolean [] := array_fill(false, array[cardinality(p_item_nos)]);
     -- Of each rule that promotes, in their order.
-    v_needed integer [] := array(select r.n_needed from promoting(p_rules, p_pinned_nos, p_n) as r);
+    v_needed integer [] := array(select r.n_needed from promoting(p_rules, p_pinned_nos, p_n) as r order by r.nth);
     v_item record;
     v_is_over boolean;
 begin
@@ -21,7 +21,7 @@ begin
     end if;
     for v_item in
         with due_rule as materialized (
-            select r.*, row_number() over () as nth from promoting(p_rules, p_pinned_nos, p_n) as r
+            select r.nth, r.item_path, r.item_vars, r.n_needed from promoting(p_rules, p_pinned_nos, p_n) as r
         ),
 
         listed as (

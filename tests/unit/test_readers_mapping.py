@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from recsql.errors import InputError
+from recsql.readers.attributes import split_tags
 from recsql.readers.base import ENTITY_SCHEMA
 from recsql.readers.delimited import CsvReader
 from recsql.readers.factory import open_reader
-from recsql.readers.mapped import split_tags
 from recsql.readers.mapping import Mapping, guess
 
 
