@@ -14,7 +14,9 @@ begin atomic
             ceil(r.share::numeric * p_n) - (
                 select count(*)
                 from unnest(p_pinned_nos) as p (item_no)
-                inner join recsql.item as i on i.item_no = p.item_no and recsql.is_match(i, r.item_path, r.item_vars)
+                -- Item by item: a join would read the whole catalogue for a few of its rows.
+                cross join lateral (select m as item from recsql.item as m where m.item_no = p.item_no offset 0) as i
+                where recsql.is_match(i.item, r.item_path, r.item_vars)
             )
         )::integer
     from unnest(p_rules) as r

@@ -12,19 +12,20 @@ declare
     v_taken text [] := '{}';
     v_is_kept boolean [] := array_fill(false, array[cardinality(p_item_nos)]);
     -- Of each rule that promotes, in their order.
-    v_needed integer [] := array(select r.n_needed from promoting(p_rules, p_pinned_nos, p_n) as r order by r.nth);
+    v_paths jsonpath [];
+    v_vars jsonb [];
+    v_needed integer [];
     v_item record;
     v_is_over boolean;
 begin
     if not exists (select from unnest(p_rules) as r where r.kind = 'cap') then
         return p_scores;
     end if;
+    select array_agg(r.item_path order by r.nth), array_agg(r.item_vars order by r.nth), array_agg(r.n_needed order by r.nth)
+    into v_paths, v_vars, v_needed
+    from promoting(p_rules, p_pinned_nos, p_n) as r;
     for v_item in
-        with due_rule as materialized (
-            select r.nth, r.item_path, r.item_vars, r.n_needed from promoting(p_rules, p_pinned_nos, p_n) as r
-        ),
-
-        listed as (
+        with listed as (
             select p.item_no, null::integer as place, p.place as nth from unnest(p_pinned_nos) with ordinality as p (item_no, place)
             union all
             select s.item_no, s.place, row_number() over (order by s.score desc, s.place)
@@ -54,7 +55,7 @@ begin
             ) as k
             cross join lateral (
                 select array_agg(r.nth) as promotions
-                from due_rule as r
+                from unnest(v_paths, v_vars, v_needed) with ordinality as r (item_path, item_vars, n_needed, nth)
                 where l.place is not null and r.n_needed > 0 and is_match(i.item, r.item_path, r.item_vars)
             ) as d
         )
