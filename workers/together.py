@@ -35,7 +35,7 @@ def fit_together(model: Model, data: TrainingData, options: TrainingOptions, n_p
     Every process makes the step that one alone would make, so the result is the same but for rounding, and for dropout,
     which each draws for its own share. They go on from the same checkpoint.
 
-    A model that is not trained by gradients is trained in this process alone.
+    A model with a training of its own, as ALS, is trained in this process alone.
 
     Args:
         model: it takes over what was learnt.

@@ -262,8 +262,8 @@ def test_evaluate_writes_the_mean_and_an_interval_that_holds_it(catalogue):
 
 @pytest.mark.parametrize("measure", ["user_metric", "list_metric", "popularity_metric", "coverage", "item_exposure"])
 def test_method_that_there_is_not_is_refused(three_relevant, measure):
-    catalogue, run_no = three_relevant
+    connection, run_no = three_relevant
     for method in ("fused", "rrf", SOURCE, 'fused {"diversity": 0.3}'):
-        catalogue.execute(f"select * from recsql.{measure}(%s::integer, %s)", (run_no, method))
+        connection.execute(f"select * from recsql.{measure}(%s::integer, %s)", (run_no, method))
     with pytest.raises(psycopg.Error, match="there is no method nonesuch"):
-        catalogue.execute(f"select * from recsql.{measure}(%s::integer, 'nonesuch')", (run_no,))
+        connection.execute(f"select * from recsql.{measure}(%s::integer, 'nonesuch')", (run_no,))

@@ -52,7 +52,7 @@ def test_als_ratings_bear_on_confidence() -> None:
     np.testing.assert_allclose(new_als().user_vectors(rated), [[3 / 8], [3 / 8]], rtol=1e-6)
 
 
-def test_models_without_gradients_are_trained_by_one_process_whatever_is_asked_for() -> None:
+def test_als_is_trained_by_one_process_whatever_is_asked_for() -> None:
     pytest.importorskip("implicit")
     seen = TrainingData(Sequences.from_lists([[0, 1], [1, 3], [0]]), 4)
     models = [Als(Als.Config(factors=2)) for _ in range(2)]
