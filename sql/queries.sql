@@ -399,18 +399,22 @@ union all
 select recsql.make_split(%(protocol)s, %(part)s);
 
 -- input_state --
--- Digest of what a run reads: events and what they are worth, what was shown and how it is rewarded, items, attributes of users, vectors, and
--- how its sources read them.
-select md5(concat_ws(
-    ' ', (select max(event_no) from recsql.event), (select count(*) from recsql.event), (select max(updated_at) from recsql.item),
-    (select count(*) from recsql.impression), (select string_agg(w::text, ' ' order by w.kind_no) from recsql.reward as w),
-    (select d::text from recsql.decision_process as d), (select count(*) from recsql.item), (select max(embedded_at) from recsql.item_embedding),
-    (select string_agg(c.space_no::text, ' ' order by c.space_no) from recsql.embedding_space as c where c.status = 'active'),
-    (select digest from recsql.sql_digest), (select string_agg(s::text, ' ' order by s.source_no) from recsql.source as s),
-    (select string_agg(k::text, ' ' order by k.kind_no) from recsql.event_kind as k),
-    (select string_agg(d::text, ' ' order by d.domain) from recsql.domain as d),
-    (select sum(hashtextextended(concat(u.user_no, u.attributes), 0)) from recsql.app_user as u where u.attributes <> '{}')
-));
+-- Digests of what a run reads, by which runs on the same are found. data: events, what was shown, items, attributes of users and vectors, of
+-- which there are more as time passes. settings: what events are worth, how outcomes are rewarded, and how sources read all of it.
+select
+    md5(concat_ws(
+        ' ', (select max(event_no) from recsql.event), (select count(*) from recsql.event), (select count(*) from recsql.impression),
+        (select max(updated_at) from recsql.item), (select count(*) from recsql.item), (select max(embedded_at) from recsql.item_embedding),
+        (select sum(hashtextextended(concat(u.user_no, u.attributes), 0)) from recsql.app_user as u where u.attributes <> '{}')
+    )) as data,
+    md5(concat_ws(
+        ' ', (select string_agg(w::text, ' ' order by w.kind_no) from recsql.reward as w),
+        (select d::text from recsql.decision_process as d),
+        (select string_agg(c.space_no::text, ' ' order by c.space_no) from recsql.embedding_space as c where c.status = 'active'),
+        (select digest from recsql.sql_digest), (select string_agg(s::text, ' ' order by s.source_no) from recsql.source as s),
+        (select string_agg(k::text, ' ' order by k.kind_no) from recsql.event_kind as k),
+        (select string_agg(d::text, ' ' order by d.domain) from recsql.domain as d)
+    )) as settings;
 
 -- policy_state --
 -- Digest of a fusion policy and of all that it is put together from; null for none.
@@ -434,6 +438,35 @@ where fingerprint = %(fingerprint)s and state <> 'pruned'
 order by run_no desc
 limit 1;
 
+-- interrupted_run --
+-- The newest run of a refresh, if it was stopped or killed less than a day ago and none of its events has been deleted; whoever makes a run
+-- at the moment has its lock.
+select newest.fingerprint, newest.begun_on, newest.part, newest.run_no, newest.started_at, newest.stage
+from (
+    select
+        r.run_no, r.fingerprint, r.begun_on, r.n_events, r.last_event_no, r.stage, r.started_at, r.state,
+        coalesce(s.part, 'production') as part
+    from recsql.run as r
+    left join recsql.split as s on s.split_no = r.split_no
+    where r.settings = %(settings)s
+    order by r.run_no desc
+    limit 1
+) as newest
+where
+    newest.stage is not null and newest.state <> 'pruned' and newest.started_at > now() - interval '1 day'
+    and newest.n_events = (select count(*) from recsql.event as e where e.event_no <= newest.last_event_no);
+
+-- run_begun_on --
+-- Fingerprint of a part's run of an earlier attempt at a refresh; recipe: all of the fingerprint but the data.
+select r.fingerprint
+from recsql.run as r
+left join recsql.split as s on s.split_no = r.split_no
+where
+    r.settings = %(settings)s and r.begun_on = %(begun_on)s and coalesce(s.part, 'production') = %(part)s
+    and starts_with(r.fingerprint, %(recipe)s || '.') and r.state <> 'pruned'
+order by r.run_no desc
+limit 1;
+
 -- stages_done --
 -- Stages that a run has behind it.
 select stage from recsql.run_stage where run_no = %(run_no)s and state = 'complete';
@@ -454,10 +487,24 @@ select pg_advisory_unlock(hashtextextended('recsql.run ' || %(fingerprint)s, 0))
 -- Begin a run.
 select recsql.begin_run(%(split_no)s::integer, %(fingerprint)s, %(config)s::jsonb);
 
+-- let_go_on --
+-- Have a run be gone on with if it is stopped, also when more has happened by then.
+update recsql.run as r
+set
+    settings = %(settings)s, begun_on = %(begun_on)s,
+    n_events = (select count(*) from recsql.event as e where e.event_no <= r.last_event_no)
+where r.run_no = %(run_no)s;
+
+-- begin_stage --
+-- A run is at a stage.
+update recsql.run set stage = %(stage)s where run_no = %(run_no)s;
+
 -- end_run --
 -- A run goes on, is complete, or has failed.
 update recsql.run
-set state = %(state)s, error = %(error)s, finished_at = case when %(state)s <> 'running' then clock_timestamp() end
+set
+    state = %(state)s, error = %(error)s, finished_at = case when %(state)s <> 'running' then clock_timestamp() end,
+    stage = case when %(is_interrupted)s then stage end
 where run_no = %(run_no)s;
 
 -- record_stage --
@@ -1122,12 +1169,14 @@ order by l.load_no desc
 limit 5;
 
 -- run_status --
--- The newest runs.
+-- The newest runs; stage: what is being done, or was when the run was stopped, else what was done last.
 select
     r.run_no,
     coalesce(s.protocol || ' ' || s.part, 'production') as part,
     r.state,
-    (select g.stage from recsql.run_stage as g where g.run_no = r.run_no order by g.finished_at desc limit 1) as stage,
+    coalesce(
+        r.stage, (select g.stage from recsql.run_stage as g where g.run_no = r.run_no order by g.finished_at desc limit 1)
+    ) as stage,
     r.started_at,
     round(extract(epoch from r.finished_at - r.started_at))::integer as seconds,
     exists (select from recsql.release as l where l.run_no = r.run_no) as served,

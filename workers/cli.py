@@ -14,6 +14,7 @@ from workers import (
     commands,
     fairness_commands,
     fusion_commands,
+    launched,
     model_commands,
     policy_commands,
     report_commands,
@@ -88,13 +89,20 @@ def root(
 
 
 def main() -> None:
-    """Run a command; what recsql can explain is one line on stderr and exit code 1."""
+    """Run a command; what recsql can explain is one line on stderr and exit code 1.
+
+    Of several processes that ``torchrun`` started the first one runs it, and the others train with it.
+    """
+    if launched.is_other():
+        launched.train_shares()
+        return
     import psycopg
 
     from recsql.db import explain
 
     try:
-        app(standalone_mode=True)
+        with launched.leading():
+            app(standalone_mode=True)
     except (RecsqlError, psycopg.Error) as error:
         told = explain(error) if isinstance(error, psycopg.Error) else error
         console.print(f"Error: {told}", style="red", markup=False, highlight=False, soft_wrap=True)

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from recsql.errors import ModelError
 from recsql.queries import QUERIES
 from workers.interactions import rows_of
 from workers.models.base import Model
@@ -30,11 +31,7 @@ class Parent:
 
 
 def find_parent(run: Run, model: Model) -> Parent | None:
-    """The version that a run's training of a model goes on from; None, with a notice why, where it begins anew.
-
-    Raises:
-        ModelError: the version's artifact is damaged.
-    """
+    """The version that a run's training of a model goes on from; None, with a notice why, where it begins anew."""
     name, config = model.name, model.config.model_dump_json()
     if not isinstance(model, InnerProductModel):
         run.notice(f"{name} is trained whole: only models whose score is an inner product of learned vectors go on.")
@@ -51,7 +48,11 @@ def find_parent(run: Run, model: Model) -> Parent | None:
         return None
     row = run.connection.execute(QUERIES["version_weights"], {"version": version_no}).fetchone()
     assert row is not None
-    state = load_artifact(row[0]).state()
+    try:
+        state = load_artifact(row[0]).state()
+    except ModelError as error:
+        run.notice(f"{name} is trained whole: version {version_no} cannot be used: {error}.")
+        return None
     if len(state["projection"]) != _content_width(run, model):
         run.notice(f"{name} is trained whole: version {version_no} was trained on other content vectors.")
         return None

@@ -1,5 +1,8 @@
 """The pipeline: runs, made stage by stage, found again when their input has not changed, and gone on with when stopped.
 
+What is stopped or killed is gone on with for a day, also when more has happened meanwhile, or a database in use would
+never see the end of a long training; what is new is then for the run after it.
+
 A whole refresh is three runs: on the validation cut (it chooses the number of epochs and the fusion weights), on the
 test cut (it is measured once), and on everything (it is published).
 """
@@ -7,7 +10,7 @@ test cut (it is measured once), and on everything (it is published).
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -83,14 +86,15 @@ class Pipeline:
 
     def refresh(self) -> Refresh:
         """Choose on validation, measure on test, publish on everything; what is done already is left as it is."""
-        validation, test = self.measure()
-        run_no, is_new = self.publish()
+        begun_on = self._begun_on(("validation", "test", "production"))
+        validation, test = self._measure(begun_on)
+        run_no, is_new = self._publish(None, begun_on)
         policy_no, _ = self._chosen()
         return Refresh(validation, test, run_no, policy_no, self.seconds, is_new)
 
     def measure(self) -> tuple[int, int]:
         """Choose on validation and measure on test; the numbers of both runs."""
-        return self.run("validation"), self.run("test")
+        return self._measure(self._begun_on(("validation", "test")))
 
     def publish(self, since: int | None = None) -> tuple[int, bool]:
         """Make the run on everything and serve it; its number, and whether it was not served yet.
@@ -100,7 +104,13 @@ class Pipeline:
         Args:
             since: the run whose models are kept; see :meth:`run`.
         """
-        run_no = self.run("production", since=since)
+        return self._publish(since, None)
+
+    def _measure(self, begun_on: str | None) -> tuple[int, int]:
+        return self.run("validation", begun_on=begun_on), self.run("test", begun_on=begun_on)
+
+    def _publish(self, since: int | None, begun_on: str | None) -> tuple[int, bool]:
+        run_no = self.run("production", since=since, begun_on=begun_on)
         is_new = self._serve(run_no, "default")
         for slot, policy_no in self.connection.execute(QUERIES["fusion_choices"]).fetchall():
             if slot != "default":
@@ -141,6 +151,7 @@ class Pipeline:
         wait: bool = False,
         since: int | None = None,
         policy_no: int | None = None,
+        begun_on: str | None = None,
     ) -> int:
         """Make a run, go on with it where it was stopped, or find it complete; returns its number.
 
@@ -154,6 +165,7 @@ class Pipeline:
             wait: for another process that is making the same run, and go on with what it made.
             since: number of a complete production run, of which ``part`` must be one as well; None to train.
             policy_no: the fusion policy of a test or production run; when None, what was chosen for slot ``default``.
+            begun_on: digest of the data that the refresh began on which this is a part of; by itself when None.
 
         Raises:
             NotFoundError: there is no run ``since``.
@@ -162,13 +174,20 @@ class Pipeline:
         """
         earlier = None if since is None else self._earlier(since)
         in_use = self.configuration()
-        config = json.dumps(vars(in_use), sort_keys=True)
-        state = self._one("input_state")
+        data, settings = self._input(in_use)
+        # Runs beside the main one have their input from it, and are soon made again.
+        may_go_on = since is None and policy_no is None
         # Of validation nothing is asked: it is what chooses. What it chose is input to the others.
         chosen, epochs = (None, {}) if part == "validation" else self._chosen()
         policy_no = policy_no or chosen
         policy = f"{policy_no} {self._one('policy_state', policy_no=policy_no)}"
-        fingerprint = sha256(f"{part} {state} {config} {policy} {epochs} {__version__}".encode()).hexdigest()
+        recipe = sha256(f"{part} {settings} {policy} {epochs}".encode()).hexdigest()
+        fingerprint = f"{recipe}.{data}"
+        begun_on = begun_on or (self._begun_on((part,), (data, settings)) if may_go_on else data)
+        if may_go_on and begun_on != data:
+            begun = {"settings": settings, "begun_on": begun_on, "part": part, "recipe": recipe}
+            found = self.connection.execute(QUERIES["run_begun_on"], begun).fetchone()
+            fingerprint = found[0] if found else fingerprint
         if earlier is not None:
             # A run has seen the same whether or not it took its models over.
             if earlier.fingerprint.split()[0] == fingerprint:
@@ -178,7 +197,10 @@ class Pipeline:
             found = self.connection.execute(QUERIES["run_of_input"], {"fingerprint": fingerprint}).fetchone()
             if found and found[1] == "complete":
                 return found[0]
-            run_no = found[0] if found else self._begin(part, fingerprint, config)
+            run_no = found[0] if found else self._begin(part, fingerprint, in_use)
+            if may_go_on and not found:
+                told = {"run_no": run_no, "settings": settings, "begun_on": begun_on}
+                self.connection.execute(QUERIES["let_go_on"], told)
             run = Run(self.connection, run_no, part, in_use, policy_no, epochs, self.notice, self.processes)
             if earlier is not None:
                 run.since_no, run.since_models = earlier.run_no, earlier.models
@@ -194,9 +216,35 @@ class Pipeline:
         """
         return with_promoted(self.connection, self.config)
 
-    def _begin(self, part: Part, fingerprint: str, config: str) -> int:
+    def _input(self, config: PipelineConfig) -> tuple[str, str]:
+        """Digests of the data, and of everything else that a run's outcome depends on but what validation chose."""
+        row = self.connection.execute(QUERIES["input_state"]).fetchone()
+        assert row is not None
+        read = f"{row[1]} {json.dumps(vars(config), sort_keys=True)} {__version__}"
+        return row[0], sha256(read.encode()).hexdigest()
+
+    def _begun_on(self, parts: Sequence[Part], known: tuple[str, str] | None = None) -> str:
+        """Digest of the data that the last refresh of these parts began on, where it was stopped; else of the data now.
+
+        Args:
+            parts: in one of which it may have been stopped.
+            known: what :meth:`_input` gives.
+        """
+        data, settings = known or self._input(self.configuration())
+        row = self.connection.execute(QUERIES["interrupted_run"], {"settings": settings}).fetchone()
+        if row is None or row[1] == data or row[2] not in parts or not self._one("lock_run", fingerprint=row[0]):
+            return data
+        self._one("unlock_run", fingerprint=row[0])
+        self.notice(
+            f"Run {row[3]} of {row[4]:%Y-%m-%d %H:%M} was stopped at its stage {row[5]} and is gone on with; what has "
+            "come since then is for the next run."
+        )
+        return row[1]
+
+    def _begin(self, part: Part, fingerprint: str, config: PipelineConfig) -> int:
         split_no = None if part == "production" else self._one("make_split", protocol=self.config.protocol, part=part)
-        return self._one("begin_run", split_no=split_no, fingerprint=fingerprint, config=config)
+        read = json.dumps(vars(config), sort_keys=True)
+        return self._one("begin_run", split_no=split_no, fingerprint=fingerprint, config=read)
 
     def _do_stages(self, run: Run, until: str | None) -> None:
         names = stages_of(run.part)
@@ -215,13 +263,13 @@ class Pipeline:
             if not self.connection.closed:
                 is_stopped = isinstance(error, KeyboardInterrupt)
                 reason = "stopped by Ctrl-C" if is_stopped else f"{type(error).__name__}: {error}"
-                self._set_state(run.run_no, "failed", reason[:1000])
+                self._set_state(run.run_no, "failed", reason[:1000], is_interrupted=is_stopped)
             raise
-        if wanted == names:
-            self._set_state(run.run_no, "complete", None)
+        self._set_state(run.run_no, "complete" if wanted == names else "running", None)
 
     def _do_stage(self, run: Run, name: str) -> None:
         bar = self.bar(f"{run.part}: {name}")
+        self.connection.execute(QUERIES["begin_stage"], {"run_no": run.run_no, "stage": name})
         began = time.monotonic()
         n_rows = STAGES[name](run, bar)
         seconds = time.monotonic() - began
@@ -267,8 +315,9 @@ class Pipeline:
             if not self.connection.closed:
                 self._one("unlock_run", fingerprint=fingerprint)
 
-    def _set_state(self, run_no: int, state: str, error: str | None) -> None:
-        self.connection.execute(QUERIES["end_run"], {"run_no": run_no, "state": state, "error": error})
+    def _set_state(self, run_no: int, state: str, error: str | None, *, is_interrupted: bool = False) -> None:
+        told = {"run_no": run_no, "state": state, "error": error, "is_interrupted": is_interrupted}
+        self.connection.execute(QUERIES["end_run"], told)
 
     def _one(self, query: str, **parameters: Any) -> Any:
         row = self.connection.execute(QUERIES[query], parameters or None).fetchone()

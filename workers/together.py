@@ -21,6 +21,7 @@ from torch.multiprocessing import get_context
 from torch.multiprocessing.spawn import ProcessException, spawn
 
 from recsql.errors import ModelError
+from workers import launched
 from workers.models.base import Model, TrainingData, TrainingOptions, ignore
 from workers.models.registry import get_model, load_artifact, save_artifact
 from workers.models.training import TrainingConfig
@@ -35,7 +36,8 @@ def fit_together(model: Model, data: TrainingData, options: TrainingOptions, n_p
     Every process makes the step that one alone would make, so the result is the same but for rounding, and for dropout,
     which each draws for its own share. They go on from the same checkpoint.
 
-    A model with a training of its own, as ALS, is trained in this process alone.
+    Where ``torchrun`` started several processes, it is these that share it. A model with a training of its own, as ALS,
+    is trained in this process alone.
 
     Args:
         model: it takes over what was learnt.
@@ -44,9 +46,16 @@ def fit_together(model: Model, data: TrainingData, options: TrainingOptions, n_p
         n_processes: how many; 1 trains in this process.
 
     Raises:
-        ModelError: training failed, a process ended before it was done, or there are fewer GPUs than processes.
+        ModelError: training failed, a process ended before it was done, there are fewer GPUs than processes, or
+            processes are asked for under ``torchrun``.
     """
-    if n_processes == 1 or not isinstance(model.config, TrainingConfig):
+    if not isinstance(model.config, TrainingConfig):
+        return model.fit(data, options)
+    if launched.is_led():
+        if n_processes > 1:
+            raise ModelError("torchrun has started the processes: leave out --processes and RECSQL_PROCESSES")
+        return launched.fit(model, data, options)
+    if n_processes == 1:
         return model.fit(data, options)
     if options.device.startswith("cuda") and torch.cuda.device_count() < n_processes:
         raise ModelError(f"there are {torch.cuda.device_count()} GPUs for {n_processes} processes; use fewer processes")
@@ -72,6 +81,7 @@ def fit_together(model: Model, data: TrainingData, options: TrainingOptions, n_p
             raise
         _pass_on(told, options)
         model.restore(load_artifact((folder / "artifact").read_bytes()).state())
+        model.use_device(options.device)
         return json.loads((folder / "measured").read_text())
 
 

@@ -5,9 +5,8 @@ the test part is read. A study belongs to a model and to what it was tried on: i
 changed, and several processes, on several machines, may add trials to it at once.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -83,7 +82,8 @@ def tune(
     run = Run(pipeline.connection, run_no, "validation", pipeline.configuration())
     trials = _Trials(run, model_class, bar, n_trials)
     with trials.interrupts, storage_explained():
-        study = open_study(run.connection, f"{name} {run.one('run_fingerprint')[:16]}", trials.seed, trials.in_use())
+        tried_on = sha256(run.one("run_fingerprint").encode()).hexdigest()
+        study = open_study(run.connection, f"{name} {tried_on[:16]}", trials.seed, trials.in_use())
         study.optimize(trials.objective, n_trials, timeout, catch=trials.failures, callbacks=[trials.told])
         tuned = _summary(study, name, run_no)
     in_use = run.config.models
@@ -130,7 +130,7 @@ class _Trials:
 
         try:
             model = self.new_model(draw(trial, self.model_class.search))
-            with self.interrupts.allowed(), _memory_error():
+            with self.interrupts.allowed():
                 told = TrainingOptions(self.seed, self.device, progress, measured=judge)
                 figures = model.fit(self.data, told)
             if METRIC not in figures:
@@ -231,14 +231,3 @@ def _summary(study: optuna.Study, model: str, run_no: int) -> Tuned:
     tuned.best = {"trial": best["trial"], METRIC: best[METRIC]}
     tuned.options = best["options"]
     return tuned
-
-
-@contextmanager
-def _memory_error() -> Iterator[None]:
-    """Let a GPU that is full say so as a full machine does; torch is not imported for that alone."""
-    try:
-        yield
-    except RuntimeError as error:
-        if type(error).__name__ == "OutOfMemoryError":
-            raise MemoryError(str(error).splitlines()[0]) from error
-        raise

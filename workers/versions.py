@@ -16,6 +16,7 @@ from workers.device import get_device
 from workers.incremental import find_parent
 from workers.interactions import RunData, rows_of
 from workers.models.base import Model, Progress, Sequences, TrainingData, TrainingOptions
+from workers.models.checkpoint import forget_stale
 from workers.models.registry import get_model, load_artifact, save_artifact
 from workers.run import Run
 from workers.together import fit_together
@@ -62,6 +63,7 @@ def load_model(run: Run, name: str, version: Version) -> Model:
     if name not in run.trained:
         try:
             run.trained[name] = load_artifact(run.one("artifact", version_no=number))
+            run.trained[name].use_device(get_device())
         except ModelError as error:
             # Else the run would meet it again whenever it is gone on with.
             run.connection.execute(QUERIES["forget_training"], run.parameters(version=number))
@@ -124,13 +126,15 @@ def _train(run: Run, name: str, source_kind: str, progress: Progress) -> None:
     """Train a model; its artifact and, of a vector source, its vectors land in the database together."""
     data, kind = run.data, get_model(name)
     options = run.config.models.get(name, {})
-    if name in run.epochs and "epochs" in kind.Config.model_fields:
+    has_epochs = "epochs" in kind.Config.model_fields
+    if name in run.epochs and has_epochs:
         options = options | {"epochs": run.epochs[name]}
     model = kind(kind.Config(**options))
-    # Only validation may look at what came next, to choose the number of epochs.
-    targets = data.targets if run.part == "validation" else None
+    targets = _targets(run, name) if has_epochs else None
     settings, named = get_settings(), f"run-{run.run_no}-{name}"
-    checkpoint = (settings.checkpoints or settings.home / "checkpoints") / named
+    checkpoints = settings.checkpoints or settings.home / "checkpoints"
+    forget_stale(checkpoints)
+    checkpoint = checkpoints / named
     curves = settings.curves and settings.curves / named
     parent = find_parent(run, model) if run.config.incremental else None
     told = TrainingOptions(
@@ -144,7 +148,7 @@ def _train(run: Run, name: str, source_kind: str, progress: Progress) -> None:
         start=parent and parent.start,
     )
     # What is not learnt by gradients is trained by one.
-    n_processes = run.processes if "epochs" in kind.Config.model_fields else 1
+    n_processes = run.processes if has_epochs else 1
     metrics = fit_together(
         model, TrainingData(data.sequences, len(data.item_nos), data.content, targets), told, n_processes
     )
@@ -171,6 +175,17 @@ def _train(run: Run, name: str, source_kind: str, progress: Progress) -> None:
             run.one("index_model_vectors", version_no=version_no)
     checkpoint.unlink(missing_ok=True)
     run.trained[name] = model
+
+
+def _targets(run: Run, name: str) -> Sequences | None:
+    """What a model chooses its number of epochs by: only validation may look at what came next."""
+    if run.part != "validation":
+        return None
+    targets = run.data.targets
+    if targets is None or not len(targets.items):
+        run.notice(f"{name} is trained for all its epochs: nobody known did anything after the validation cut.")
+        return None
+    return targets
 
 
 @dataclass(frozen=True)

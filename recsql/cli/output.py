@@ -96,7 +96,10 @@ class LogProgress:
         if now - self._told > (1 if completed == total else SECONDS_BETWEEN_LINES):
             self._told = now
             done = f"{completed:,.0f} of {total:,.0f}" if total else f"{completed:,.0f}"
-            line = f"{description}: {done}, {now - began:.0f} s{', ' if note else ''}{note}"
+            remaining = ""
+            if total and 0 < completed < total:
+                remaining = f", about {(now - began) * (total - completed) / completed:.0f} s more"
+            line = f"{description}: {done}, {now - began:.0f} s{remaining}{', ' if note else ''}{note}"
             console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 

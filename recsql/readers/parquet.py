@@ -95,8 +95,7 @@ def _values(column: pa.Array, text: pa.Array) -> list[object]:
     if pa.types.is_boolean(column.type) or pa.types.is_integer(column.type):
         return column.to_pylist()
     if pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):
-        numbers = [None if value is None else float(value) for value in column.to_pylist()]
-        return [number if number is not None and math.isfinite(number) else None for number in numbers]
+        return [None if value is None else _finite(float(value)) for value in column.to_pylist()]
     if pa.types.is_nested(column.type):
         return [None if value is None else json.loads(value) for value in text.to_pylist()]
     return text.to_pylist()
@@ -136,7 +135,18 @@ def _undecodable(value: bytes) -> bool:
 
 
 def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, default=str)
+    return json.dumps(_finite(value), ensure_ascii=False, default=str)
+
+
+def _finite(value: object) -> object:
+    """A value with none in place of numbers that JSON does not have."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    if isinstance(value, dict):
+        return {key: _finite(part) for key, part in value.items()}
+    return value
 
 
 def _raw(columns: dict[str, pa.Array], row: int) -> str:

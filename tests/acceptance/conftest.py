@@ -2,7 +2,7 @@
 
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -12,14 +12,14 @@ from warm_cli import environment
 
 @pytest.fixture
 def start_cli(database: str, tmp_path: Path) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
-    """Function that starts ``recsql ARGUMENTS`` on ``database`` and does not wait for it."""
+    """Function that starts ``recsql ARGUMENTS`` on ``database``, with variables ``env``, and does not wait for it."""
     started: list[subprocess.Popen[str]] = []
 
-    def start(*arguments: object) -> "subprocess.Popen[str]":
+    def start(*arguments: object, env: Mapping[str, str] | None = None) -> "subprocess.Popen[str]":
         process = subprocess.Popen(
             [RECSQL, *map(str, arguments)],
             cwd=tmp_path,
-            env=environment(RECSQL_DATABASE_URL=database),
+            env=environment(RECSQL_DATABASE_URL=database, **(env or {})),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -6,6 +6,7 @@ import time
 
 import psycopg
 import pytest
+import torch
 
 
 def wait_until(connection, query, seconds=120):
@@ -118,6 +119,47 @@ def test_publish_stopped_while_training_goes_on_with_training(cli, start_cli, co
     assert again.returncode == 0, again.stderr
     assert next(iter(json.loads(again.stdout)["seconds"])) == "production: train"
     assert connection.execute("select count(*) from recsql.model_version").fetchone() == (1,)
+
+
+def test_training_killed_goes_on_at_its_last_epoch_when_more_has_happened(cli, start_cli, connection, tmp_path):
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    assert cli("load", "simulated").returncode == 0
+    options, checkpoint = tmp_path / "models.json", tmp_path / "checkpoints" / "run-1-transformer"
+    options.write_text(json.dumps({"transformer": {"epochs": 40, "dim": 8, "n_layers": 1, "n_heads": 1}}))
+    env = {
+        "RECSQL_MODEL_OPTIONS": str(options),
+        "RECSQL_CHECKPOINTS": str(checkpoint.parent),
+        "RECSQL_CURVES": str(tmp_path / "curves"),
+    }
+
+    def epochs():
+        events = accumulator.EventAccumulator(str(tmp_path / "curves" / "run-1-transformer"))
+        events.Reload()
+        return [point.step for point in events.Scalars("loss")]
+
+    process = start_cli("train", env=env)
+    deadline = time.monotonic() + 120
+    while not checkpoint.exists():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.kill()
+    process.communicate(timeout=60)
+    wait_until(connection, "select not exists (select from pg_locks where locktype = 'advisory')")
+    assert connection.execute("select count(*) from recsql.model_version").fetchone() == (0,)
+    reached, *_ = json.loads(torch.load(checkpoint, weights_only=True)["progress"])
+    assert reached < 40
+    (tmp_path / "curves" / "run-1-transformer").rename(tmp_path / "curves" / "killed")
+    connection.execute("select recsql_api.record_event('user-0001', 'film-0001', 'like')")
+
+    again = cli("train", "--json", env=env)
+    assert again.returncode == 0, again.stderr
+    assert json.loads(again.stdout)["run_no"] == 1
+    assert "Run 1 of 20" in again.stderr
+    assert epochs() == list(range(reached + 1, 41))
+    metrics = connection.execute("select (metrics ->> 'epochs')::float from recsql.model_version").fetchall()
+    assert metrics == [(40,)]
+    assert not list(checkpoint.parent.iterdir())
 
 
 def test_worker_publishes_what_was_deferred(cli, connection):

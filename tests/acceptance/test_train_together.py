@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +13,8 @@ from typing import Any
 import numpy as np
 import psycopg
 import pytest
-from outcome import one, refusal, told
-from warm_cli import Finished
+from outcome import RECSQL, one, refusal, told
+from warm_cli import Finished, environment
 
 from workers.models.registry import load_artifact
 
@@ -54,6 +56,59 @@ def test_two_processes_learn_what_one_does(
     assert metrics["epochs"] == 2
     loss = one(database, "select metrics ->> 'loss' from recsql.model_version order by version_no desc limit 1")
     assert metrics["loss"] == pytest.approx(float(loss), rel=1e-4)
+
+
+@pytest.fixture
+def torchrun(database: str, tmp_path: Path) -> Callable[..., Finished]:
+    """Function that runs ``recsql ARGUMENTS`` by two processes of ``torchrun``."""
+
+    def run(*arguments: str, env: dict[str, str]) -> Finished:
+        launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+        done = subprocess.run(
+            [*launcher, "--no-python", str(RECSQL), *arguments],
+            cwd=tmp_path,
+            env=environment(RECSQL_DATABASE_URL=database, **env),
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        return Finished(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+def test_processes_of_torchrun_learn_what_one_does(
+    cli: Cli, connection: Connection, database: str, options: Callable[..., dict[str, str]], torchrun: Any
+) -> None:
+    assert cli("load", "simulated").returncode == 0
+    # All stages: the ranker, which learns by gradients too, is the first one's alone.
+    done = torchrun("run", "--json", env=options())
+    assert done.returncode == 0, done.stderr
+    refreshed = json.loads(done.stdout)
+    connection.execute("update recsql.run set fingerprint = 'set aside'")
+    run_nos = refreshed["run_no"], told(cli("run", "--json", env=options()))["run_no"]
+    query = "select artifact from recsql.model_version where run_no = {}"
+    together, alone = (load_artifact(bytes(one(database, query.format(no)))).state() for no in run_nos)
+    assert together.keys() == alone.keys()
+    for name, array in alone.items():
+        np.testing.assert_allclose(together[name], array, atol=2e-4, err_msg=name)
+
+
+def test_failure_under_torchrun_is_told_once(
+    cli: Cli, connection: Connection, options: Callable[..., dict[str, str]], torchrun: Any
+) -> None:
+    assert cli("load", "simulated").returncode == 0
+    done = torchrun("train", env=options(learning_rate=1e30, average=0.0))
+    assert done.returncode == 1
+    assert done.stderr.count("Error: training diverged: the loss of epoch ") == 1
+    assert connection.execute("select state from recsql.run").fetchone() == ("failed",)
+    done = torchrun("train", "--processes", "2", env=options())
+    assert done.returncode == 1
+    assert "Error: torchrun has started the processes: leave out --processes" in done.stderr
+    # What trains nothing needs nobody.
+    done = torchrun("status", "--json", env=options())
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)
 
 
 def test_failure_of_several_processes_is_told_as_that_of_one(

@@ -34,6 +34,16 @@ def like(connection: Connection, user: str, item: str, at: str = "now()") -> Non
     connection.execute(query.encode())
 
 
+def test_version_that_is_damaged_is_not_gone_on_from(simulated: Connection) -> None:
+    train(simulated, WHOLE)
+    simulated.execute("update recsql.model_version set artifact = set_byte(artifact, length(artifact) - 1, 7)")
+    like(simulated, "user-0001", "fresh")
+    _, notices = train(simulated, ON)
+    assert len(notices) == 1
+    assert notices[0].startswith("transformer is trained whole: version 1 cannot be used: the artifact is damaged")
+    assert versions(simulated)[1][2:] == (None, 3, None)
+
+
 def versions(connection: Connection) -> list[tuple[Any, ...]]:
     query = (
         "select version_no, run_no, parent_version_no, (metrics ->> 'epochs')::float, "

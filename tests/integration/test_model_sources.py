@@ -461,8 +461,13 @@ def test_unchanged_user_is_one_of_whom_the_same_is_known(simulated):
     same = simulated.execute(run_of).fetchone()[0]
     simulated.execute("select recsql.refresh_interaction(%s::integer)", (same,))
     assert unchanged(same, True) == unchanged(same, False) == everybody
-    # One user's newest item goes, another's weight fades; a third one's two newest items change places.
-    gone, faded, turned, *_ = sorted(everybody)
+    # One user's newest item goes, another's weight fades; a third one's two newest items change places, and a fourth
+    # has one by another event of the same weight.
+    gone, faded, turned, again, *_ = sorted(everybody)
+    simulated.execute(
+        "update recsql.interaction set event_no = event_no + 1 where run_no = %s and user_no = %s and step = 0",
+        (same, again),
+    )
     simulated.execute("delete from recsql.interaction where run_no = %s and user_no = %s and step = 0", (same, gone))
     simulated.execute(
         "update recsql.interaction set weight = weight / 2 where run_no = %s and user_no = %s and step = 0",
@@ -472,7 +477,7 @@ def test_unchanged_user_is_one_of_whom_the_same_is_known(simulated):
         "update recsql.interaction set step = 1 - step where run_no = %s and user_no = %s and step < 2", (same, turned)
     )
     assert unchanged(same, False) == everybody - {gone, turned}
-    assert unchanged(same, True) == everybody - {gone, turned, faded}
+    assert unchanged(same, True) == everybody - {gone, turned, faded, again}
 
 
 # Data that there is hardly any of.

@@ -188,6 +188,117 @@ def test_run_stopped_in_a_stage_goes_on_there_and_ends_the_same(simulated, monke
     assert versions == (1,)
 
 
+def like(connection):
+    """Something more happens."""
+    connection.execute("select recsql_api.record_event('user-0001', 'film-0001', 'like')")
+
+
+def stop(monkeypatch, part, error=KeyboardInterrupt):
+    """Have a part's run end at its candidates, and events come in while it and those before it are made."""
+    candidates, popularity = stages.STAGES["candidates"], stages.STAGES["popularity"]
+
+    def stopped(run, progress):
+        if run.part == part:
+            raise error
+        return candidates(run, progress)
+
+    def disturbed(run, progress):
+        like(run.connection)
+        return popularity(run, progress)
+
+    monkeypatch.setitem(stages.STAGES, "candidates", stopped)
+    monkeypatch.setitem(stages.STAGES, "popularity", disturbed)
+
+
+def runs(connection):
+    return [run_no for (run_no,) in connection.execute("select run_no from recsql.run order by run_no").fetchall()]
+
+
+@pytest.mark.parametrize("part", ["validation", "test", "production"])
+def test_refresh_that_was_stopped_goes_on_when_more_has_happened(simulated, monkeypatch, part):
+    stop(monkeypatch, part)
+    with pytest.raises(KeyboardInterrupt):
+        Pipeline(simulated, TINY).refresh()
+    monkeypatch.undo()
+    begun = runs(simulated)
+    like(simulated)
+    said = []
+    pipeline = Pipeline(simulated, TINY, notice=said.append)
+    refresh = pipeline.refresh()
+    # What was whole is left as it is, and the run that was stopped goes on where it was.
+    assert next(iter(pipeline.seconds)) == f"{part}: candidates"
+    made = [refresh.validation_run_no, refresh.test_run_no, refresh.run_no]
+    assert made[: len(begun)] == begun
+    assert runs(simulated) == made
+    assert len(said) == 1
+    assert said[0].startswith(f"Run {begun[-1]} of 20")
+    assert " was stopped at its stage candidates and is gone on with" in said[0]
+    # What has come since is for the next one.
+    again = Pipeline(simulated, TINY, notice=said.append).refresh()
+    assert again.is_new
+    assert runs(simulated) == [*made, again.validation_run_no, again.test_run_no, again.run_no]
+    assert not Pipeline(simulated, TINY, notice=said.append).refresh().is_new
+    assert len(said) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "delete from recsql.event where event_no = (select min(event_no) from recsql.event)",
+        "update recsql.event_kind set weight = weight * 2",
+        "update recsql.run set started_at = started_at - interval '25 hours'",
+        "update recsql.run set state = 'pruned'",
+    ],
+)
+def test_run_that_was_stopped_is_begun_anew_where_it_is_out_of_date(simulated, monkeypatch, change):
+    stop(monkeypatch, "production")
+    with pytest.raises(KeyboardInterrupt):
+        Pipeline(simulated, TINY).run("production")
+    monkeypatch.undo()
+    like(simulated)
+    simulated.execute(change)
+    pipeline = Pipeline(simulated, TINY)
+    assert pipeline.run("production") == 2
+    assert next(iter(pipeline.seconds)) == "production: interactions"
+
+
+def test_run_that_failed_is_begun_anew_when_more_has_happened(simulated, monkeypatch):
+    stop(monkeypatch, "production", ValueError("no"))
+    with pytest.raises(ValueError, match="no"):
+        Pipeline(simulated, TINY).run("production")
+    monkeypatch.undo()
+    assert simulated.execute("select stage from recsql.run").fetchone() == (None,)
+    like(simulated)
+    assert Pipeline(simulated, TINY).run("production") == 2
+
+
+def test_run_that_another_process_makes_is_left_to_it(simulated, monkeypatch, database):
+    import psycopg
+
+    stop(monkeypatch, "production")
+    with pytest.raises(KeyboardInterrupt):
+        Pipeline(simulated, TINY).run("production")
+    monkeypatch.undo()
+    with psycopg.connect(database, autocommit=True) as other:
+        other.execute("select pg_advisory_lock(hashtextextended('recsql.run ' || fingerprint, 0)) from recsql.run")
+        like(simulated)
+        assert Pipeline(simulated, TINY).run("production") == 2
+        assert simulated.execute("select state from recsql.run where run_no = 1").fetchone() == ("failed",)
+
+
+def test_validation_after_which_nothing_happened_trains_all_epochs_and_weighs_all_alike(simulated):
+    said = []
+    run_no = Pipeline(simulated, TINY).run("validation", until="interactions")
+    simulated.execute("update recsql.split_cut set until_at = cut_at, until_event_no = cut_event_no")
+    assert Pipeline(simulated, TINY, notice=said.append).run("validation") == run_no
+    assert said == ["transformer is trained for all its epochs: nobody known did anything after the validation cut."]
+    metrics = simulated.execute("select metrics - 'loss' - 'seconds' from recsql.model_version").fetchall()
+    assert metrics == [({"epochs": 2.0},)]
+    weights = simulated.execute("select weights from recsql.fusion_policy where run_no = %s", (run_no,)).fetchall()
+    assert len(weights) == 1
+    assert len(set(weights[0][0].values())) == 1
+
+
 def content_of_run(connection, table, run_no):
     """Digest of a run's rows without the numbers that differ from run to run."""
     return connection.execute(

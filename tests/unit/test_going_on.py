@@ -64,6 +64,15 @@ def test_windows_replay_what_is_known() -> None:
     assert fresh_windows(histories, np.array([5, 6]), 2, 99.0, np.random.default_rng(1)).n_users == 1 + 9
 
 
+def test_version_of_other_layers_is_refused() -> None:
+    former = new_model("transformer", n_layers=1)
+    histories = Sequences.from_lists(circle(5))
+    former.fit(TrainingData(histories, N_ITEMS))
+    start = Start(former.state(), np.arange(N_ITEMS), np.full(24, 4))
+    with pytest.raises(ModelError, match="former version's weights do not fit"):
+        new_model("transformer", n_layers=2).fit(TrainingData(histories, N_ITEMS), TrainingOptions(start=start))
+
+
 def test_windows_of_nothing_new_are_none() -> None:
     histories = Sequences.from_lists([[0, 1], [2]])
     assert fresh_windows(histories, np.array([2, 1]), 3, 1.0, np.random.default_rng(0)).n_users == 0

@@ -6,11 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 from pydantic import ValidationError
+from torch import nn
 
 from recsql.errors import ModelError, NotFoundError
 from workers.models.base import Model, Sequences, TrainingData, TrainingOptions
 from workers.models.item_weights import History
 from workers.models.registry import MODELS, get_model, load_artifact, save_artifact
+from workers.models.training import TrainingConfig
 from workers.models.validation import ndcg_at_10
 from workers.ranker.weights import fit_weights
 
@@ -149,6 +151,27 @@ def test_model_neighbours_give_the_ranking(fitted: Model) -> None:
 def test_model_refuses_an_unknown_option(fitted: Model) -> None:
     with pytest.raises(ValidationError, match="no_such_option"):
         fitted.Config(no_such_option=1)  # pyright: ignore[reportCallIssue]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "told"),
+    [
+        ("joint", {"loss": "gbce"}, "loss must be softmax"),
+        ("transformer", {"items": "content", "adversarial": 0.1}, "adversarial must be 0"),
+    ],
+)
+def test_options_without_effect_are_refused(name: str, options: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValidationError, match=told):
+        new_model(name, **options)
+
+
+def test_loaded_model_goes_where_it_is_told(fitted: Model) -> None:
+    loaded = load_artifact(save_artifact(fitted))
+    loaded.use_device("meta")
+    models = [loaded, *(part for part in vars(loaded).values() if isinstance(part, Model))]
+    layers = [part for model in models for part in vars(model).values() if isinstance(part, nn.Module)]
+    assert bool(layers) == issubclass(fitted.Config, TrainingConfig)
+    assert {weight.device.type for layer in layers for weight in layer.parameters()} <= {"meta"}
 
 
 def test_model_refuses_a_bad_artifact(fitted: Model) -> None:

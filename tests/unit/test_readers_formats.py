@@ -87,21 +87,23 @@ def test_attributes_have_the_types_of_the_file(tmp_path: Path) -> None:
         price=pa.array([1.5, 2.5, float("nan")]),
         paid=pa.array([Decimal("1.50"), None, None]),
         colours=pa.array([["red", None], [], ["blue"]]).cast(pa.list_(pa.string())),
+        sizes=pa.array([[0.5, float("nan")], [], [float("inf")]]),
         brand=pa.array(["7", "8", "9"]).dictionary_encode(),
         since=pa.array([datetime(2024, 1, 2, tzinfo=UTC), None, None], pa.timestamp("s", "UTC")),
     )
-    names = ["ok", "stock", "price", "paid", "colours", "brand", "since"]
+    names = ["ok", "stock", "price", "paid", "colours", "sizes", "brand", "since"]
     mapping = Mapping.from_options({"items": {"path": items, "attributes": names}})
     (batch,) = open_reader("parquet", events, mapping).entities()
     none = dict.fromkeys(names)
     assert [json.loads(payload)["attributes"] for payload in batch.rows.column("payload").to_pylist()] == [
         none
         | {"ok": True, "stock": 3, "price": 1.5, "paid": 1.5, "colours": ["red", None], "brand": "7"}
-        | {"since": "2024-01-02 00:00:00.000Z"},
-        none | {"stock": 5, "colours": ["blue"], "brand": "9"},
+        | {"sizes": [0.5, None], "since": "2024-01-02 00:00:00.000Z"},
+        none | {"stock": 5, "colours": ["blue"], "sizes": [None], "brand": "9"},
     ]
     lines = [
-        '{"item": "a", "ok": true, "stock": 3, "price": 1.5, "paid": "1.50", "colours": ["red", 2], "brand": {"n": 7}}',
+        '{"item": "a", "ok": true, "stock": 3, "price": 1.5, "paid": "1.50", "colours": ["red", 2], "brand": {"n": 7}, '
+        '"sizes": [0.5]}',
         '{"item": "b", "stock": 12345678901234567890, "price": 1e999}',
     ]
     path = jsonl(tmp_path / "i.jsonl", *lines)
@@ -109,7 +111,15 @@ def test_attributes_have_the_types_of_the_file(tmp_path: Path) -> None:
     (batch,) = open_reader("jsonl", jsonl(tmp_path / "e.jsonl", '{"user": "u", "item": "a"}'), mapping).entities()
     none = dict.fromkeys(names[:-1])
     assert [json.loads(payload)["attributes"] for payload in batch.rows.column("payload").to_pylist()] == [
-        {"ok": True, "stock": 3, "price": 1.5, "paid": "1.50", "colours": ["red", 2], "brand": {"n": 7}},
+        {
+            "ok": True,
+            "stock": 3,
+            "price": 1.5,
+            "paid": "1.50",
+            "colours": ["red", 2],
+            "sizes": [0.5],
+            "brand": {"n": 7},
+        },
         none | {"stock": 12345678901234567890, "price": "1e999"},
     ]
 

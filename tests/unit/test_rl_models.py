@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from recsql.errors import ModelError
 from workers.models.base import Decisions, Model, Sequences, TrainingData
-from workers.models.batching import Batch, training_batches
+from workers.models.batching import Batch, NegativeSampler, training_batches
 from workers.models.cql import CqlConfig, CqlLoss
 from workers.models.decisions import check_decisions, derived_decisions, returns_of, steps_of
 from workers.models.events import Events
@@ -217,6 +217,28 @@ def test_reinforce_by_hand() -> None:
     p, q = 1 / (1 + math.exp(-1.5)), 1 / (1 + math.exp(3))
     expected = -2 * 2 * (1 - p) * 1 * math.log(p) - (q / 0.5) * 2 * (1 - q) * 3 * math.log(q)
     assert loss_of(ReinforceLoss(ReinforceConfig(top_k=2, cap=2.0)), learner()) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("full_softmax_items", [2, 0])
+def test_collaborative_and_deep_terms_of_the_joint_loss_by_hand(full_softmax_items: int) -> None:
+    # At s₀ = 1 the scores are 0.5 and 2, and item 1 came next. L_C = -log σ(2) - log(1 - σ(0.5)) for each negative that
+    # is drawn, both items being as likely, but for the target itself. L_D = log(1 + e^-1.5): over both items, or over
+    # the target and what is drawn, each of its logits less the log of how often it is expected.
+    config = JointConfig(collaborative=2.0, deep=3.0, n_negatives=4, full_softmax_items=full_softmax_items)
+    drawn, log_expected = NegativeSampler(np.array([1, 1]), 4, power=0)(np.random.default_rng(7))
+    n_other = int((drawn == 0).sum())
+    assert 0 < n_other < 4
+    log_sigma = -math.log(1 + math.exp(-2))
+    collaborative = -log_sigma + n_other * math.log(1 + math.exp(0.5))
+    deep = math.log(1 + math.exp(-1.5))
+    if not full_softmax_items:
+        deep = math.log(1 + n_other * math.exp(0.5 - log_expected[0] - 2))
+    batch = replace(batch_of(TWO), decisions=None)
+    for w_c, w_d in ((2.0, 3.0), (2.0, 0.0), (0.0, 3.0)):
+        weighed = config.model_copy(update={"collaborative": w_c, "deep": w_d})
+        total, weight = JointLoss(weighed, np.array([1, 1]))(learner(), batch, np.random.default_rng(7))
+        assert total.item() == pytest.approx(w_c * collaborative + w_d * deep, rel=1e-5)
+        assert weight == 1
 
 
 def test_policy_term_of_the_joint_loss_by_hand() -> None:

@@ -1,22 +1,24 @@
 """The loop that all models learnt by gradients share."""
 
 import math
+import os
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, distributed, nn
-from torch.multiprocessing.spawn import spawn
+from torch import Tensor, nn
 from torch.nn import functional
 
 from recsql.errors import ModelError
 from workers.models import losses
 from workers.models.base import Sequences, TrainingData, TrainingOptions
-from workers.models.batching import Batch
+from workers.models.batching import Batch, history_batches, training_batches
 from workers.models.bert4rec import Bert4Rec, Bert4RecConfig
+from workers.models.checkpoint import forget_stale
 from workers.models.dropout import Dropout
 from workers.models.losses import full_softmax_loss, gbce_loss, sampled_softmax_loss
 from workers.models.sequence import SequenceModel
@@ -87,11 +89,28 @@ def test_checkpoint_of_another_training_is_left_alone(tmp_path: Path) -> None:
     assert epochs == [1, 2, 3, 4]
 
 
-def test_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [b"no checkpoint", b""])
+def test_damaged_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
     checkpoint = tmp_path / "model.checkpoint"
-    checkpoint.write_bytes(b"no checkpoint")
+    checkpoint.write_bytes(content)
     with pytest.raises(ModelError, match="delete it"):
         Transformer(TransformerConfig.model_validate(SMALL)).fit(data(), TrainingOptions(checkpoint=checkpoint))
+
+
+def test_checkpoint_that_cannot_be_written_says_where(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ModelError, match=r"cannot be written .*RECSQL_CHECKPOINTS"):
+        Line([1.0]).train({"epochs": 1}, TrainingOptions(checkpoint=tmp_path / "file" / "line.checkpoint"))
+
+
+def test_checkpoints_that_nobody_went_on_from_are_forgotten(tmp_path: Path) -> None:
+    names = {"run-1-als": 15, "run-2-als": 13, "run-3-als.77.new": 15, "mine": 15}
+    for name, days in names.items():
+        (tmp_path / name).write_bytes(b"")
+        os.utime(tmp_path / name, (0, time.time() - days * 86_400))
+    forget_stale(tmp_path)
+    forget_stale(tmp_path / "none")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "run-2-als"]
 
 
 def test_loss_that_is_no_number_leaves_the_checkpoint_before(tmp_path: Path) -> None:
@@ -129,6 +148,15 @@ class Line:
 
         one = np.zeros((1, 1), dtype=np.int64)
         return Task(self.module, lambda rng: iter([Batch(one[0], one, one, one[0])]), loss, validate)
+
+    def train(self, config: dict[str, Any], options: TrainingOptions | None = None) -> float:
+        """The number after a training from 0."""
+        self.module.load_state_dict({"weight": torch.zeros(1, 1)})
+        plain = {"average": 0, "warmup_steps": 0, "weight_decay": 0}
+        module, _ = train(
+            self.task(), TrainingConfig.model_validate(plain | config), options or TrainingOptions(), "line"
+        )
+        return float(module.state_dict()["weight"])
 
 
 def test_training_keeps_the_best_epoch_and_stops_when_it_no_longer_gets_better() -> None:
@@ -168,6 +196,59 @@ def test_learning_rate_warms_up_and_decays(tmp_path: Path) -> None:
     assert float(module.state_dict()["weight"]) == pytest.approx(-2.0, abs=1e-4)
 
 
+def test_gradients_are_clipped() -> None:
+    # Clipped to a norm of 1 the second step is as long as the first, the learning rate; by the whole gradients Adam's
+    # is (0.09 · 1000 + 0.1) / 0.19 over the root of (0.0196 · 1000² + 0.02) / 0.0396, which is 0.674 of it.
+    assert Line([1000.0, 1.0]).train({"epochs": 2, "learning_rate": 0.5}) == pytest.approx(-1.0, abs=1e-4)
+    unclipped = Line([1000.0, 1.0]).train({"epochs": 2, "learning_rate": 0.5, "clip": 1e9})
+    assert unclipped == pytest.approx(-0.5 * 1.674, abs=1e-3)
+
+
+def test_matrices_decay_and_vectors_do_not() -> None:
+    line = nn.Linear(1, 1)
+    line.load_state_dict({"weight": torch.ones(1, 1), "bias": torch.ones(1)})
+
+    def nothing(module: nn.Module, batch: Batch, rng: np.random.Generator) -> tuple[Tensor, float]:
+        return sum((0 * weight.sum() for weight in module.parameters()), torch.zeros(())), 1.0
+
+    one = np.zeros((1, 1), dtype=np.int64)
+    task = Task(line, lambda rng: iter([Batch(one[0], one, one, one[0])]), nothing)
+    config = {"epochs": 1, "average": 0, "warmup_steps": 0, "weight_decay": 0.1, "learning_rate": 0.5}
+    module, _ = train(task, TrainingConfig.model_validate(config), TrainingOptions(), "line")
+    assert module.state_dict()["weight"].item() == pytest.approx(1 - 0.5 * 0.1)
+    assert module.state_dict()["bias"].item() == 1
+
+
+def test_weights_that_are_no_numbers_are_not_kept(tmp_path: Path) -> None:
+    class Root(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.x = nn.Parameter(torch.ones(2))
+
+    def loss(module: nn.Module, batch: Batch, rng: np.random.Generator) -> tuple[Tensor, float]:
+        x = module.x
+        assert isinstance(x, nn.Parameter)
+        # 0, with a gradient of 0 · ∞.
+        return (x - x.detach()).abs().sqrt().sum(), 1.0
+
+    one = np.zeros((1, 1), dtype=np.int64)
+    task = Task(Root(), lambda rng: iter([Batch(one[0], one, one, one[0])]), loss)
+    checkpoint = tmp_path / "root.checkpoint"
+    with pytest.raises(ModelError, match="weights of epoch 1 are no numbers after step 1; lower learning_rate"):
+        train(task, TrainingConfig(epochs=3), TrainingOptions(checkpoint=checkpoint), "root")
+    assert not checkpoint.exists()
+
+
+def test_full_gpu_says_what_to_lower() -> None:
+    def loss(module: nn.Module, batch: Batch, rng: np.random.Generator) -> tuple[Tensor, float]:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB.\nMore of it.")
+
+    one = np.zeros((1, 1), dtype=np.int64)
+    task = Task(nn.Linear(1, 1), lambda rng: iter([Batch(one[0], one, one, one[0])]), loss)
+    with pytest.raises(ModelError, match=r"does not hold a step \(CUDA out .* 9 GiB\.\); lower batch_tokens"):
+        train(task, TrainingConfig(), TrainingOptions(), "full")
+
+
 def test_adversarial_training_adds_the_loss_of_the_worst_change() -> None:
     class Square(nn.Module):
         def __init__(self) -> None:
@@ -186,32 +267,14 @@ def test_adversarial_training_adds_the_loss_of_the_worst_change() -> None:
     task = Task(square, lambda rng: iter([Batch(one[0], one, one, one[0])]), loss, None, [square.x])
     config = TrainingConfig.model_validate(
         {"epochs": 1, "average": 0, "warmup_steps": 0, "weight_decay": 0, "learning_rate": 1e-9, "adversarial": 0.5}
+        | {"clip": 1e9}
     )
     module, _ = train(task, config, TrainingOptions(), "square")
     # The gradient at (3, 4) is (3, 4), of norm 5: half a unit along it is (0.3, 0.4). Then it is taken back.
     torch.testing.assert_close(seen[1], torch.tensor([3.3, 4.4]))
     torch.testing.assert_close(module.state_dict()["x"], torch.tensor([3.0, 4.0]))
-
-
-def _train_as_one_of_two(rank: int, folder: str, adversarial: float) -> None:
-    torch.set_num_threads(1)
-    distributed.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
-    model = Transformer(TransformerConfig.model_validate(SMALL | {"dropout": 0.0, "adversarial": adversarial}))
-    model.fit(data())
-    np.savez(f"{folder}/rank{rank}.npz", **model.state())  # pyright: ignore[reportArgumentType]
-    distributed.destroy_process_group()
-
-
-@pytest.mark.parametrize("adversarial", [0.0, 0.1])
-def test_two_processes_learn_what_one_does(tmp_path: Path, adversarial: float) -> None:
-    # Dropout is off: each process would drop what it likes.
-    spawn(_train_as_one_of_two, (str(tmp_path), adversarial), nprocs=2)
-    alone = Transformer(TransformerConfig.model_validate(SMALL | {"dropout": 0.0, "adversarial": adversarial}))
-    alone.fit(data())
-    with np.load(tmp_path / "rank0.npz") as first, np.load(tmp_path / "rank1.npz") as second:
-        for name, array in alone.state().items():
-            np.testing.assert_array_equal(first[name], second[name])
-            np.testing.assert_allclose(first[name], array, atol=2e-4, err_msg=name)
+    # The step was by the sum of both gradients.
+    torch.testing.assert_close(square.x.grad, torch.tensor([6.3, 8.4]))
 
 
 def test_curves_are_written(tmp_path: Path) -> None:
@@ -325,6 +388,27 @@ def test_bert4rec_masks_are_the_targets() -> None:
             n_items += len(window)
     # A fifth of the items, a little more for the windows in which the last one alone is asked for.
     assert 0.15 < n_masked / n_items < 0.4
+
+
+def test_bert4rec_asks_for_no_item_whose_weight_is_not_known() -> None:
+    sequences = histories()
+    weighted = Sequences(sequences.items, sequences.offsets, np.full(len(sequences.items), 0.5, np.float32))
+    options = {"dim": 8, "max_length": 6, "batch_tokens": 64, "masked": 0.5}
+    for with_weights in (False, True):
+        model = Bert4Rec(Bert4RecConfig.model_validate(options | {"is_weighted": with_weights}))
+        batches = list(model.training_batches(weighted, np.random.default_rng(0)))
+        # The first item of a window is nobody's target elsewhere.
+        assert any((batch.targets[:, 0] >= 0).any() for batch in batches) is not with_weights
+        assert all((batch.targets >= 0).any(axis=1).all() for batch in batches)
+
+
+def test_little_of_a_batch_is_padding() -> None:
+    rng = np.random.default_rng(0)
+    sequences = Sequences.from_lists([[0] * n for n in rng.geometric(0.03, 2000)])
+    for batches in (history_batches(sequences, 100, 2048), training_batches(sequences, 100, 2048, rng)):
+        filled, size = np.sum([(batch.lengths.sum(), batch.inputs.size) for batch in batches], axis=0)
+        # In the order of users it is two thirds.
+        assert filled / size > 0.85
 
 
 def test_items_are_made_of_what_is_asked_for() -> None:

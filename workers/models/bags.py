@@ -122,4 +122,5 @@ def sum_bags(table: Tensor, bags: Sequences) -> Tensor:
     items, offsets, weights = (
         torch.from_numpy(array).to(table.device) for array in (bags.items, bags.offsets[:-1], bags.weight_of_each())
     )
-    return functional.embedding_bag(items, table, offsets, mode="sum", per_sample_weights=weights)
+    # In mixed precision a table that is a product, as of content alone, has 16 bits, which weights must have as well.
+    return functional.embedding_bag(items, table.float(), offsets, mode="sum", per_sample_weights=weights)

@@ -255,6 +255,9 @@ class Model(ABC):
     def __init__(self, config: ModelConfig | None = None) -> None:
         self.config = config or self.Config()
 
+    def use_device(self, device: str) -> None:  # noqa: B027 - nothing to do where a model computes with arrays alone
+        """Compute on a device from now on, wherever the model was trained."""
+
     @abstractmethod
     def fit(self, data: TrainingData, options: TrainingOptions | None = None) -> dict[str, float]:
         """Train, and return what was measured on the way (``epochs``, ``loss``, ``ndcg@10`` on ``data.targets`` …)."""

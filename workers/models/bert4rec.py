@@ -93,12 +93,14 @@ class Bert4Rec(SequenceModel):
             is_there = places < lengths[:, None]
             is_last = places == lengths[:, None] - 1
             is_masked = is_there & (rng.random(items.shape) < c.masked)
+            if batch.weights is not None:
+                # What the first item of a window weighs is not known, since it is nobody's target elsewhere.
+                is_masked[:, 0] = False
             # A window without a mask would teach nothing.
             is_asked = (rng.random(n_rows) < c.only_last) | ~is_masked.any(axis=1)
             is_masked = np.where(is_asked[:, None], is_last, is_masked)
             weights = None
             if batch.weights is not None:
-                # The first item of a window is nobody's target elsewhere, and its weight is not read.
                 weights = np.concatenate([np.ones((n_rows, 1), np.float32), batch.weights], axis=1)
             inputs = np.where(is_there, np.where(is_masked, MASKED, items), PADDING)
             targets = np.where(is_masked, items, -1)

@@ -2,6 +2,7 @@
 
 from typing import ClassVar, cast
 
+import torch
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -41,7 +42,10 @@ class RecurrentNetwork(nn.Module):
 
     def forward(self, events: Events, item_inputs: Tensor) -> Tensor:
         """The state after each place, shape ``(n_rows, length, dim)``; see :class:`SequenceModel`."""
-        states, _ = self.recurrent(self.dropout(self.inputs(events, item_inputs)))
+        inputs = self.dropout(self.inputs(events, item_inputs))
+        # Mixed precision of recurrent layers is float16 on a GPU, whose gradients vanish without scaling.
+        with torch.autocast(inputs.device.type, enabled=False):
+            states, _ = self.recurrent(inputs.float())
         return self.final_norm(self.project(self.dropout(states)))
 
 

@@ -2,11 +2,11 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from recsql.errors import ModelError
@@ -37,6 +37,12 @@ class InnerProductConfig(TrainingConfig):
     replay: float = Field(0.5, ge=0)
     """Windows of known interactions for each one with new ones, where training goes on from a former version."""
 
+    @model_validator(mode="after")
+    def _check_adversarial(self) -> Self:
+        if self.adversarial and self.items == "content":
+            raise ValueError("adversarial must be 0 where items are of content alone: it is ids that it changes")
+        return self
+
 
 class Trained(nn.Module):
     """All parameters that are learnt, so that one average and one optimizer hold them."""
@@ -55,7 +61,8 @@ class InnerProductModel(Model):
 
     A subclass has ``new_network``, ``training_batches``, ``new_loss``, ``reach`` and ``vectors_of``, which reads the
     network and the items' input vectors. Shapes: item vectors ``(n_items, dim)``, user vectors ``(n_users, dim)``, with
-    a trend dim + 1. Runs with the same seed, data, device and number of threads give the same weights.
+    a trend dim + 1. Runs with the same seed, data, device and number of threads give the same weights; on a GPU nearly
+    the same, since some of its sums are taken in an order that varies.
     """
 
     Config = InnerProductConfig
@@ -217,6 +224,10 @@ class InnerProductModel(Model):
         self._projection = np.array(projection)
         self._trend = None if trend is None else np.array(trend)
 
+    def use_device(self, device: str) -> None:
+        """Compute user vectors on a device, wherever the model was trained."""
+        self._network.to(device)
+
     def replace_network(self, change: Callable[[nn.Module], nn.Module]) -> None:
         """Score with another network of the same inputs and outputs."""
         self._network = change(self._network)
@@ -239,7 +250,10 @@ def _go_on(trained: Trained, start: Start) -> None:
     inputs, outputs, projection = (torch.tensor(state[name]) for name in ("inputs", "outputs", "projection"))
     if projection.shape != tables.projection.shape:
         raise ModelError("the former version was trained on content vectors of another model; train this model anew")
-    trained.network.load_state_dict(network)
+    try:
+        trained.network.load_state_dict(network)
+    except RuntimeError as error:
+        raise ModelError("the former version's weights do not fit the configuration; train this model anew") from error
     with torch.no_grad():
         tables.projection.copy_(projection)
         if not tables.has_ids:

@@ -2,11 +2,11 @@
 
 import math
 from dataclasses import replace
-from typing import ClassVar, cast
+from typing import ClassVar, Self, cast
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from workers.models.base import IntArray, Sequences
@@ -36,6 +36,14 @@ class JointConfig(TransformerConfig):
     is_policy_derived: bool = False
     """Whether L_S is also learnt where no decisions are known, from what users did: with rewards of 1 it is L_D once
     more, so only weights or ``value_weight`` give it something to say."""
+
+    @model_validator(mode="after")
+    def _check_loss(self) -> Self:
+        if self.loss != "softmax":
+            raise ValueError(
+                "loss must be softmax, which is L_D; L_C is binary cross-entropy, weighed by collaborative"
+            )
+        return self
 
 
 class JointLoss(SequenceLoss):

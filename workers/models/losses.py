@@ -52,7 +52,11 @@ class _FullSoftmax(torch.autograd.Function):
         for begin in range(0, len(states), places):
             chunk = slice(begin, begin + places)
             added = table if table_rows is None else table[table_rows[chunk]]
-            logits = torch.addmm(added, states[chunk], outputs.T).float()
+            if torch.is_autocast_enabled(states.device.type):
+                # The product alone is one of 16 bits: what is added, as a trend, would lose most of its digits.
+                logits = (states[chunk] @ outputs.T).float() + added
+            else:
+                logits = torch.addmm(added, states[chunk], outputs.T)
             logits -= logits.amax(dim=1, keepdim=True)
             rows = torch.arange(len(logits), device=states.device)
             at_target = logits[rows, targets[chunk]]

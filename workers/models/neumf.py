@@ -112,7 +112,7 @@ class NeuMf(Model):
 
     The score is the logit of the paper's probability. It is no inner product, so there are no vectors to serve it by.
     Items without an event in training are unknown. Runs with the same seed, data, device and number of threads give the
-    same weights.
+    same weights; on a GPU nearly the same, since some of its sums are taken in an order that varies.
 
     Shapes: ``sources`` (``a`` and ``c`` side by side) and ``items`` (``q`` and ``r``) ``(n_items, 2 dim)``, ``biases``
     ``(n_items,)``.
@@ -237,6 +237,10 @@ class NeuMf(Model):
             np.array(items),
             np.array(biases),
         )
+
+    def use_device(self, device: str) -> None:
+        """Compute scores on a device, wherever the model was trained."""
+        self._head.to(device)
 
     def _new_head(self) -> Head:
         return Head(dim=self._options.dim, layers=self._options.layers, dropout=self._options.dropout)

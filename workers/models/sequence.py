@@ -92,19 +92,20 @@ class SequenceLoss:
         if not len(batch.rows):
             return torch.zeros((), device=device), 0.0
         inputs, outputs = trained.tables()
-        targets = torch.from_numpy(batch.targets).to(device)
-        is_place = targets >= 0
+        # Found on the CPU, where the targets are: to ask a GPU how many there are would wait for it.
+        is_target = batch.targets >= 0
+        places = torch.from_numpy(np.flatnonzero(is_target)).to(device)
+        targets = torch.from_numpy(batch.targets[is_target]).to(device)
         states = trained.network(Events.of(batch, device), inputs)
         beside = self.of_dislikes(states, outputs, batch) + self.of_decisions(trained, states, outputs, batch)
-        states = states[is_place]
-        weights = torch.ones(len(states), device=device)
-        if batch.weights is not None:
-            weights = torch.from_numpy(batch.weights).to(device)[is_place]
+        of_places = np.ones(len(places), np.float32) if batch.weights is None else batch.weights[is_target]
+        weights = torch.from_numpy(of_places).to(device)
         prior = None
         if self.trends is not None and batch.times is not None:
-            prior = self.trends.prior(batch.times[batch.targets >= 0], device)
-        loss = self.of_places(states, outputs, targets[is_place], weights, trained.tables.is_seen, drawn, prior)
-        n_places = float(weights.sum())
+            prior = self.trends.prior(batch.times[is_target], device)
+        states = states.flatten(0, 1)[places]
+        loss = self.of_places(states, outputs, targets, weights, trained.tables.is_seen, drawn, prior)
+        n_places = float(of_places.sum())
         if batch.decisions is not None:
             # Of a batch whose users have an interaction each, decisions are all that there is.
             n_places = (n_places + self.per_decision * len(batch.decisions.places)) / 2

@@ -147,6 +147,11 @@ class SlateQ(Model):
         taken = self._taken.item_vectors()
         return _outer(taken, taken, np.nan_to_num(self._ahead.item_vectors()))
 
+    def use_device(self, device: str) -> None:
+        """Compute the vectors of both parts on a device, wherever the model was trained."""
+        self._taken.use_device(device)
+        self._ahead.use_device(device)
+
     def state(self) -> dict[str, np.ndarray]:
         """The arrays of both models, as ``taken.…`` and ``ahead.…``, and the ``scale`` of the two terms."""
         parts = {"taken": self._taken, "ahead": self._ahead}

@@ -2,8 +2,8 @@
 
 Weights are averaged over the last steps, the average is what is evaluated and kept. With a validation measure training
 stops when it no longer rises, and the best epoch is kept; without one it runs all epochs. Every epoch ends with a
-checkpoint, from which a training that was killed goes on as if nothing had happened. Under ``torchrun`` each process
-computes a share of every batch and all make the same step, the one that a single process would make.
+checkpoint, from which a training that was killed goes on as if nothing had happened. Of several processes each computes
+a share of every batch and all make the same step, the one that a single process would make.
 """
 
 import logging
@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, Protocol, Self, TypeVar
 
@@ -18,7 +19,6 @@ import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, distributed, nn
-from torch.optim.swa_utils import AveragedModel
 
 from recsql.errors import ModelError
 from workers.models.base import ModelConfig, TrainingOptions
@@ -104,8 +104,9 @@ def train(
         with validation, ``seconds``.
 
     Raises:
-        ModelError: the loss is no longer a number; says at which step, of all epochs. The checkpoint then is of the
-            epoch before.
+        ModelError: the loss, or a weight, is no longer a number; says at which step, of all epochs. The checkpoint
+            then is of the epoch before. Also if a GPU's memory does not hold a step, or the checkpoint cannot be read
+            or written.
     """
     started = time.perf_counter()
     state = State(task.module, config, options)
@@ -113,17 +114,18 @@ def train(
         _log.info("training goes on", extra={"epoch": state.epoch})
     with curves(options) as draw:
         while state.epoch < config.epochs and not state.is_stalled:
-            mean_loss = state.run_epoch(task)
-            measured = {"epochs": float(state.epoch), "loss": mean_loss}
-            if task.validate is not None:
-                measured["ndcg@10"] = task.validate(state.averaged.module)
+            with _memory_explained():
+                mean_loss = state.run_epoch(task)
+                measured = {"epochs": float(state.epoch), "loss": mean_loss}
+                if task.validate is not None:
+                    measured["ndcg@10"] = task.validate(state.averaged)
             state.judge(measured)
             draw(state.epoch, measured | {"learning_rate": state.optimizer.param_groups[0]["lr"]})
             told = ", ".join(f"{name} {value:.4f}" for name, value in measured.items() if name != "epochs")
             options.measured(measured)
             options.progress(state.epoch, config.epochs, told)
             _log.info("epoch trained", extra=measured)
-            if options.checkpoint is not None and rank() == 0:
+            if options.checkpoint is not None:
                 save_checkpoint(state, options.checkpoint, fingerprint)
     task.module.load_state_dict(state.kept)
     return task.module, {**state.best, "seconds": time.perf_counter() - started}
@@ -132,9 +134,36 @@ def train(
 @contextmanager
 def seeded(options: TrainingOptions) -> Iterator[None]:
     """Everything random inside follows the seed, and nothing outside is changed by it."""
-    with torch.random.fork_rng(devices=None if options.device.startswith("cuda") else []):
+    devices = [torch.device(options.device)] if options.device.startswith("cuda") else []
+    was_deterministic = torch.backends.cudnn.deterministic
+    with torch.random.fork_rng(devices=devices):
         torch.manual_seed(options.seed)
+        torch.backends.cudnn.deterministic = True
+        try:
+            yield
+        finally:
+            torch.backends.cudnn.deterministic = was_deterministic
+
+
+def mixed_precision(device: torch.device) -> torch.autocast:
+    """Products of matrices in bfloat16 on a GPU; on a CPU all as it is."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda")
+
+
+@contextmanager
+def _memory_explained() -> Iterator[None]:
+    """Say what to do where a GPU is full.
+
+    Raises:
+        ModelError: it is.
+    """
+    try:
         yield
+    except torch.cuda.OutOfMemoryError as error:
+        raise ModelError(
+            f"the GPU's memory does not hold a step ({str(error).splitlines()[0]}); lower batch_tokens or batch_size, "
+            "dim or max_length"
+        ) from error
 
 
 class State:
@@ -145,7 +174,7 @@ class State:
         self.config = config
         self.device = torch.device(options.device)
         self.rng = np.random.default_rng(options.seed)
-        self.averaged = AveragedModel(module, avg_fn=self._average)
+        self.averaged = deepcopy(module)
         self.optimizer = _new_optimizer(module, config)
         self.epoch = 0
         self.step = 0
@@ -161,7 +190,7 @@ class State:
         """One pass over the data; the mean loss.
 
         Raises:
-            ModelError: the loss of a step is no number.
+            ModelError: the loss of a step is no number, or a weight after the last of them.
         """
         self.epoch += 1
         self.module.train()
@@ -176,6 +205,12 @@ class State:
             if self.device.type == "cpu" or self.step % _STEPS_BETWEEN_LOOKS == 0:
                 self._check(bad_step, total)
         self._check(bad_step, total)
+        # A loss that is a number may have a gradient that is none, which the next step would show if there were one.
+        if not all(bool(weight.isfinite().all()) for weight in self.averaged.parameters()):
+            raise ModelError(
+                f"training diverged: weights of epoch {self.epoch} are no numbers after step {self.step}; "
+                f"lower learning_rate (now {self.config.learning_rate:g}) and train again"
+            )
         return float(total) / max(n_places, 1e-12)
 
     def _check(self, bad_step: Tensor, total: Tensor) -> None:
@@ -194,7 +229,7 @@ class State:
         """Keep the averaged weights if they are the best so far, or if nothing says which are."""
         if "ndcg@10" not in measured or not self.kept or measured["ndcg@10"] > self.best["ndcg@10"]:
             self.best = measured
-            self.kept = {name: value.clone() for name, value in self.averaged.module.state_dict().items()}
+            self.kept = {name: value.clone() for name, value in self.averaged.state_dict().items()}
 
     def _take_step(self, task: Task[B], batch: B) -> tuple[Tensor, float]:
         """One step of the optimizer; the batch's summed loss and weight over all processes."""
@@ -207,24 +242,25 @@ class State:
         if self.config.adversarial and task.disturbed:
             with self._disturbed(task.disturbed):
                 self._backward(task, part)
-        sums = torch.stack([loss.detach(), torch.tensor(weight, device=self.device)])
+        total = loss.detach()
         if world_size() > 1:
+            sums = torch.stack([total, torch.tensor(weight, device=self.device)])
             distributed.all_reduce(sums)
+            total, weight = sums[0], float(sums[1])
             for parameter in self.module.parameters():
                 if parameter.requires_grad:
                     parameter.grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
                     distributed.all_reduce(parameter.grad)
-        whole = float(sums[1])
         for parameter in self.module.parameters():
             if parameter.grad is not None:
-                parameter.grad /= max(whole, 1e-12)
+                parameter.grad /= max(weight, 1e-12)
         nn.utils.clip_grad_norm_(self.module.parameters(), self.config.clip)
         self.optimizer.step()
-        self.averaged.update_parameters(self.module)
-        return sums[0], whole
+        self._update_average()
+        return total, weight
 
     def _backward(self, task: Task[B], batch: B) -> tuple[Tensor, float]:
-        with torch.autocast("cuda", dtype=torch.bfloat16, enabled=self.device.type == "cuda"):
+        with mixed_precision(self.device):
             loss, weight = task.loss(self.module, batch, self.rng)
         if loss.requires_grad:
             loss.backward()
@@ -254,8 +290,12 @@ class State:
             return rising
         return rising * (1 + math.cos(math.pi * (self.epoch - 1) / self.config.epochs)) / 2
 
-    def _average(self, average: Tensor, new: Tensor, n: Tensor | int) -> Tensor:
-        return average.lerp(new, 1 - min(self.config.average, float(n) / (float(n) + _AVERAGE_LAG)))
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        n_before = self.step - 1
+        share = 1 - min(self.config.average, n_before / (n_before + _AVERAGE_LAG))
+        for average, new in zip(self.averaged.parameters(), self.module.parameters(), strict=True):
+            average.lerp_(new, share)
 
 
 def _new_optimizer(module: nn.Module, config: TrainingConfig) -> torch.optim.AdamW:

@@ -129,6 +129,8 @@ def compare(
             f"Weights by an attribute need {FEWEST_TO_FIT_ON} users who went on to have one of their candidates, and "
             f"run {run.run_no} has fewer: load more events, or leave the attribute out."
         )
+    # Before the long work: an attribute can be one that does not divide the users.
+    segmentations = [ByAttribute.of(choices, key) for key in attributes]
     is_asked = np.isin(everybody.user_nos, (choices.asked if choices.are_enough else everybody).user_nos)
 
     # What was fitted on users such as these is measured by what is learnt without each fold of them.
@@ -150,8 +152,7 @@ def compare(
     learned = None
     if choices.are_enough:
         weights = choices.weights()
-        segmentations = [ByHistory.of(choices), *(ByAttribute.of(choices, key) for key in attributes)]
-        by_segment = {by_name(by.name): learn_by(choices, by) for by in segmentations}
+        by_segment = {by_name(by.name): learn_by(choices, by) for by in (ByHistory.of(choices), *segmentations)}
         learned = Learned(choices, weights, by_segment, learn_ranker(choices, weights))
         policies |= {WEIGHTED: learned.ranker.weighted, RANKER: learned.ranker.ranked}
         policies |= {name: segmented.ranked for name, segmented in by_segment.items()}
