@@ -439,8 +439,8 @@ order by run_no desc
 limit 1;
 
 -- interrupted_run --
--- The newest run of a refresh, if it was stopped or killed less than a day ago and none of its events has been deleted; whoever makes a run
--- at the moment has its lock.
+-- The newest run of a refresh, if it was stopped or killed less than a day ago, none of its events has been deleted, and less than a tenth
+-- has been added, as is where a database is in use; whoever makes a run at the moment has its lock.
 select newest.fingerprint, newest.begun_on, newest.part, newest.run_no, newest.started_at, newest.stage
 from (
     select
@@ -454,7 +454,8 @@ from (
 ) as newest
 where
     newest.stage is not null and newest.state <> 'pruned' and newest.started_at > now() - interval '1 day'
-    and newest.n_events = (select count(*) from recsql.event as e where e.event_no <= newest.last_event_no);
+    and newest.n_events = (select count(*) from recsql.event as e where e.event_no <= newest.last_event_no)
+    and newest.n_events > 9 * (select count(*) from recsql.event as e where e.event_no > newest.last_event_no);
 
 -- run_begun_on --
 -- Fingerprint of a part's run of an earlier attempt at a refresh; recipe: all of the fingerprint but the data.

@@ -1,7 +1,7 @@
 """The pipeline: runs, made stage by stage, found again when their input has not changed, and gone on with when stopped.
 
-What is stopped or killed is gone on with for a day, also when more has happened meanwhile, or a database in use would
-never see the end of a long training; what is new is then for the run after it.
+What is stopped or killed is gone on with for a day, also when a little more has happened meanwhile, or a database in
+use would never see the end of a long training; what is new is then for the run after it.
 
 A whole refresh is three runs: on the validation cut (it chooses the number of epochs and the fusion weights), on the
 test cut (it is measured once), and on everything (it is published).

@@ -245,6 +245,9 @@ def test_refresh_that_was_stopped_goes_on_when_more_has_happened(simulated, monk
     "change",
     [
         "delete from recsql.event where event_no = (select min(event_no) from recsql.event)",
+        "insert into recsql.event (user_no, item_no, kind_no, at) "
+        "select user_no, item_no, kind_no, at + '1 s' from recsql.event "
+        "order by event_no limit (select count(*) / 9 + 1 from recsql.event)",
         "update recsql.event_kind set weight = weight * 2",
         "update recsql.run set started_at = started_at - interval '25 hours'",
         "update recsql.run set state = 'pruned'",

@@ -99,8 +99,19 @@ def test_damaged_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
 
 def test_checkpoint_that_cannot_be_written_says_where(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
+    told: list[int] = []
+    options = TrainingOptions(
+        checkpoint=tmp_path / "file" / "line.checkpoint", progress=lambda done, total, note: told.append(done)
+    )
     with pytest.raises(ModelError, match=r"cannot be written .*RECSQL_CHECKPOINTS"):
-        Line([1.0]).train({"epochs": 1}, TrainingOptions(checkpoint=tmp_path / "file" / "line.checkpoint"))
+        Line([1.0]).train({"epochs": 1}, options)
+    # Before anything was trained; a folder in the place of the file is found when it is written.
+    assert not told
+    (tmp_path / "folder" / "line.checkpoint").mkdir(parents=True)
+    (tmp_path / "folder" / "line.checkpoint" / "in the way").write_text("")
+    with pytest.raises(ModelError, match=r"checkpoint .*folder.*cannot be (read|written)"):
+        Line([1.0]).train({"epochs": 1}, TrainingOptions(checkpoint=tmp_path / "folder" / "line.checkpoint"))
+    assert [path.name for path in (tmp_path / "folder").iterdir()] == ["line.checkpoint"]
 
 
 def test_checkpoints_that_nobody_went_on_from_are_forgotten(tmp_path: Path) -> None:

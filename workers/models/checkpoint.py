@@ -4,8 +4,8 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
@@ -61,20 +61,29 @@ def save_checkpoint(state: "State", path: Path, fingerprint: str) -> None:
     # Two databases of one home may have runs of the same number.
     fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with fresh.open("wb") as file:
+        with _writing(path), fresh.open("wb") as file:
             torch.save(content, file)
             file.flush()
             os.fsync(file.fileno())
-        fresh.replace(path)
-    except (OSError, RuntimeError) as error:
-        # RuntimeError is how torch tells that the disk is full.
+            fresh.replace(path)
+    except ModelError:
         with suppress(OSError):
             fresh.unlink()
-        raise ModelError(
-            f"the checkpoint {path} cannot be written ({error}); make room there, or name another folder by "
-            "RECSQL_CHECKPOINTS"
-        ) from error
+        raise
+
+
+def make_folder(path: Path) -> None:
+    """See that a checkpoint can be written, before an epoch has been trained in vain.
+
+    Raises:
+        ModelError: it cannot.
+    """
+    if rank():
+        return
+    with _writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not os.access(path.parent, os.W_OK):
+            raise PermissionError("no permission")
 
 
 def resume(state: "State", path: Path, fingerprint: str) -> bool:
@@ -102,6 +111,18 @@ def resume(state: "State", path: Path, fingerprint: str) -> bool:
     if of_gpu is not None:
         torch.cuda.set_rng_state(of_gpu, state.device)
     return True
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """What is wrong with a file that is written, in one line; RuntimeError is how torch tells that a disk is full."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        raise ModelError(
+            f"the checkpoint {path} cannot be written ({error}); make room there, or name another folder by "
+            "RECSQL_CHECKPOINTS"
+        ) from error
 
 
 def _read(path: Path, fingerprint: str) -> dict[str, Any] | None:

@@ -22,7 +22,7 @@ from torch import Tensor, distributed, nn
 
 from recsql.errors import ModelError
 from workers.models.base import ModelConfig, TrainingOptions
-from workers.models.checkpoint import resume, save_checkpoint
+from workers.models.checkpoint import make_folder, resume, save_checkpoint
 from workers.models.curves import curves
 from workers.models.processes import rank, world_size
 
@@ -110,8 +110,10 @@ def train(
     """
     started = time.perf_counter()
     state = State(task.module, config, options)
-    if options.checkpoint is not None and resume(state, options.checkpoint, fingerprint):
-        _log.info("training goes on", extra={"epoch": state.epoch})
+    if options.checkpoint is not None:
+        make_folder(options.checkpoint)
+        if resume(state, options.checkpoint, fingerprint):
+            _log.info("training goes on", extra={"epoch": state.epoch})
     with curves(options) as draw:
         while state.epoch < config.epochs and not state.is_stalled:
             with _memory_explained():
