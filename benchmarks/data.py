@@ -12,6 +12,7 @@ from psycopg.conninfo import make_conninfo
 from benchmarks.amazon import Shops, load_shops, read_shops
 from recsql import db, ingest, migrate
 from recsql.cli.output import progress_bars
+from recsql.errors import InputError
 from recsql.readers.factory import open_reader
 from workers.commands import embed_backlog, stage_bars
 from workers.pipeline import Pipeline, PipelineConfig
@@ -47,10 +48,14 @@ BY_GLOBAL: dict[str, dict[str, dict[str, Any]]] = {
     "ml-100k": {
         **dict.fromkeys(("transformer", "joint", "gru4rec", "nextitnet"), _LONG_RUN),
         "two_tower": {**_WHOLE, "trend": 7.0, "history": {"decay": "harmonic", "rate": 0.0, "length": 200}},
+        "bert4rec": {"learning_rate": 0.0003},
+        "neumf": {"learning_rate": 0.0003},
     },
     "ml-1m": {
         **{name: {**_LONG_RUN, "trend": 3650.0} for name in ("transformer", "joint", "gru4rec", "nextitnet")},
         "ease_whole": {"lambda_": 300_000.0},
+        "bert4rec": {"learning_rate": 0.0003},
+        "neumf": {"learning_rate": 0.0001},
         "two_tower": {
             **_WHOLE,
             "trend": 3650.0,
@@ -69,9 +74,12 @@ def pipeline_on(dataset: str, url: str | None = None, *, content: bool = True, *
 
     Args:
         dataset: a name of ``DATASETS``.
-        url: of the database; the configured one when None.
+        url: of the database, which has this data set or nothing; the configured one when None.
         content: whether items are embedded, if they are not.
         settings: of :class:`PipelineConfig`, beside the data set's own.
+
+    Raises:
+        InputError: the database has events of another data set.
     """
     source, config = DATASETS[dataset]
     url = url or db.database_url()
@@ -85,6 +93,13 @@ def pipeline_on(dataset: str, url: str | None = None, *, content: bool = True, *
 
 
 def _load(connection: psycopg.Connection[Any], source: str) -> None:
+    own = "inbox" if source == AMAZON_BEAUTY else source
+    query = "select distinct source from recsql.load where n_events > 0 and source <> %s"
+    if others := [other for (other,) in connection.execute(query, (own,)).fetchall()]:
+        raise InputError(
+            f"The database has events of {', '.join(others)}, and {source} would be added to them: measure each data "
+            "set in a database of its own (RECSQL_HOME, or RECSQL_DATABASE_URL)."
+        )
     if source != AMAZON_BEAUTY:
         ingest.load(connection, open_reader(source))
     elif not connection.execute("select exists (select from recsql.event)").fetchall()[0][0]:
