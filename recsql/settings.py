@@ -56,7 +56,7 @@ class Settings(BaseSettings):
     """Seconds that fetching a medium may take, redirects included."""
     model_options: Path | None = None
     """JSON file of hyperparameters that differ from the defaults, by name of the model; ``recsql tune`` prints one."""
-    threads: int | None = None
+    threads: int | None = Field(default=None, ge=1)
     """Threads that torch may use; torch's own default when unset."""
     processes: int = Field(default=1, ge=1)
     """Processes that train a model together, each on a GPU of its own or on its share of the threads."""

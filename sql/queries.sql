@@ -444,7 +444,7 @@ limit 1;
 select newest.fingerprint, newest.begun_on, newest.part, newest.run_no, newest.started_at, newest.stage
 from (
     select
-        r.run_no, r.fingerprint, r.begun_on, r.n_events, r.last_event_no, r.stage, r.started_at, r.state,
+        r.run_no, r.fingerprint, r.begun_on, r.n_events, r.last_event_no, r.stage, r.started_at, r.state, r.error,
         coalesce(s.part, 'production') as part
     from recsql.run as r
     left join recsql.split as s on s.split_no = r.split_no
@@ -453,7 +453,7 @@ from (
     limit 1
 ) as newest
 where
-    newest.stage is not null and newest.state <> 'pruned' and newest.started_at > now() - interval '1 day'
+    newest.stage is not null and (newest.state = 'running' or newest.error = %(stopped)s) and newest.started_at > now() - interval '1 day'
     and newest.n_events = (select count(*) from recsql.event as e where e.event_no <= newest.last_event_no)
     and newest.n_events > 9 * (select count(*) from recsql.event as e where e.event_no > newest.last_event_no);
 
@@ -505,7 +505,7 @@ update recsql.run set stage = %(stage)s where run_no = %(run_no)s;
 update recsql.run
 set
     state = %(state)s, error = %(error)s, finished_at = case when %(state)s <> 'running' then clock_timestamp() end,
-    stage = case when %(is_interrupted)s then stage end
+    stage = case when %(state)s = 'failed' then stage end
 where run_no = %(run_no)s;
 
 -- record_stage --
@@ -706,6 +706,16 @@ limit 1;
 -- artifact --
 -- A version's artifact.
 select artifact from recsql.model_version where version_no = %(version_no)s;
+
+-- is_artifact_whole --
+-- Whether a version's artifact is what was written.
+select sha256(artifact) = artifact_sha256 from recsql.model_version where version_no = %(version_no)s;
+
+-- has_whole_artifacts --
+-- Whether all artifacts that a run has are what was written.
+select coalesce(bool_and(sha256(artifact) = artifact_sha256), true)
+from recsql.model_version
+where run_no = %(run_no)s and artifact is not null;
 
 -- model_sources --
 -- The active sources that are models, or content: name and kind.
@@ -1170,11 +1180,24 @@ order by l.load_no desc
 limit 5;
 
 -- run_status --
--- The newest runs; stage: what is being done, or was when the run was stopped, else what was done last.
+-- The newest runs. state: running where somebody makes it, killed where nobody does, partial where it was asked for no further. stage: what is
+-- being done, or was when the run ended, else what was done last.
+with making as (
+    select (k.classid::bigint << 32) | k.objid::bigint as key
+    from pg_locks as k
+    where
+        k.locktype = 'advisory' and k.objsubid = 1
+        and k.database = (select d.oid from pg_database as d where d.datname = current_database())
+)
+
 select
     r.run_no,
     coalesce(s.protocol || ' ' || s.part, 'production') as part,
-    r.state,
+    case
+        when r.state <> 'running' or hashtextextended('recsql.run ' || r.fingerprint, 0) in (select m.key from making as m) then r.state
+        when r.stage is null then 'partial'
+        else 'killed'
+    end as state,
     coalesce(
         r.stage, (select g.stage from recsql.run_stage as g where g.run_no = r.run_no order by g.finished_at desc limit 1)
     ) as stage,
@@ -1318,7 +1341,7 @@ order by f.position, f.name;
 
 -- model_artifact --
 -- A version's artifact and what its digest must be.
-select v.artifact, encode(v.artifact_sha256, 'hex') as sha256
+select v.artifact, encode(v.artifact_sha256, 'hex') as sha256, v.run_no
 from recsql.model_version as v
 where v.version_no = %(version)s::integer;
 

@@ -57,7 +57,10 @@ def pipeline(
     from recsql import db
     from recsql.errors import InputError
     from workers.pipeline import Pipeline, PipelineConfig
+    from workers.run import PROTOCOLS
 
+    if protocol not in PROTOCOLS:
+        raise InputError(f"There is no protocol '{protocol}': protocols are {' and '.join(PROTOCOLS)}.")
     if since is not None and incremental:
         raise InputError("--since keeps models as they are and --incremental trains them on: choose one of them.")
     with db.connect() as connection, progress_bars() as progress:

@@ -34,7 +34,7 @@ def find_parent(run: Run, model: Model) -> Parent | None:
     """The version that a run's training of a model goes on from; None, with a notice why, where it begins anew."""
     name, config = model.name, model.config.model_dump_json()
     if not isinstance(model, InnerProductModel):
-        run.notice(f"{name} is trained whole: only models whose score is an inner product of learned vectors go on.")
+        run.notice(f"{name} is trained whole: its training does not go on from a version.")
         return None
     found = run.connection.execute(QUERIES["continuable_version"], run.parameters(model=name, config=config)).fetchone()
     if found is None:

@@ -92,7 +92,7 @@ def export(
         raise NotFoundError(
             f"Version {version} has no artifact any more, it was pruned: 'recsql model list' shows which have one."
         )
-    model = _check(version, blob, found["sha256"])
+    model = _check(version, blob, found["sha256"], found["run_no"])
     if int8:
         from workers.models.registry import save_int8_artifact
 
@@ -201,7 +201,7 @@ def _unknown(version: int) -> NotFoundError:
     return NotFoundError(f"There is no model version {version}: 'recsql model list' shows them.")
 
 
-def _check(version: int, blob: bytes, claimed: str | None) -> "Model":
+def _check(version: int, blob: bytes, claimed: str | None, run_no: int) -> "Model":
     """Load an artifact, which compares its content with the digest inside it, and compare the whole with the table's.
 
     Raises:
@@ -210,5 +210,7 @@ def _check(version: int, blob: bytes, claimed: str | None) -> "Model":
     from workers.models.registry import load_artifact
 
     if sha256(blob).hexdigest() != claimed:
-        raise ModelError(f"The artifact of version {version} is damaged: train the model again (recsql run).")
+        raise ModelError(
+            f"The artifact of version {version} is damaged: 'recsql run --since {run_no}' trains that model anew."
+        )
     return load_artifact(blob)

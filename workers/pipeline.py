@@ -1,7 +1,7 @@
 """The pipeline: runs, made stage by stage, found again when their input has not changed, and gone on with when stopped.
 
 What is stopped or killed is gone on with for a day, also when a little more has happened meanwhile, or a database in
-use would never see the end of a long training; what is new is then for the run after it.
+use would never see the end of a long training; what is new is then for the runs after it.
 
 A whole refresh is three runs: on the validation cut (it chooses the number of epochs and the fusion weights), on the
 test cut (it is measured once), and on everything (it is published).
@@ -31,6 +31,9 @@ from workers.versions import check_needs
 __all__ = ["Pipeline", "PipelineConfig", "Refresh"]
 
 logger = logging.getLogger(__name__)
+
+STOPPED = "stopped by Ctrl-C"
+"""The error of a run that was."""
 
 
 @dataclass
@@ -190,7 +193,8 @@ class Pipeline:
             fingerprint = found[0] if found else fingerprint
         if earlier is not None:
             # A run has seen the same whether or not it took its models over.
-            if earlier.fingerprint.split()[0] == fingerprint:
+            is_same = earlier.fingerprint.split()[0] == fingerprint
+            if is_same and self._one("has_whole_artifacts", run_no=earlier.run_no):
                 return earlier.run_no
             fingerprint = f"{fingerprint} since {earlier.run_no}"
         with self._only_one(fingerprint, wait):
@@ -224,20 +228,21 @@ class Pipeline:
         return row[0], sha256(read.encode()).hexdigest()
 
     def _begun_on(self, parts: Sequence[Part], known: tuple[str, str] | None = None) -> str:
-        """Digest of the data that the last refresh of these parts began on, where it was stopped; else of the data now.
+        """Digest of the data that the last refresh of these parts began on if it was stopped, else of those of now.
 
         Args:
             parts: in one of which it may have been stopped.
             known: what :meth:`_input` gives.
         """
         data, settings = known or self._input(self.configuration())
-        row = self.connection.execute(QUERIES["interrupted_run"], {"settings": settings}).fetchone()
+        asked = {"settings": settings, "stopped": STOPPED}
+        row = self.connection.execute(QUERIES["interrupted_run"], asked).fetchone()
         if row is None or row[1] == data or row[2] not in parts or not self._one("lock_run", fingerprint=row[0]):
             return data
         self._one("unlock_run", fingerprint=row[0])
         self.notice(
-            f"Run {row[3]} of {row[4]:%Y-%m-%d %H:%M} was stopped at its stage {row[5]} and is gone on with; what has "
-            "come since then is for the next run."
+            f"Run {row[3]} ({row[2]}) of {row[4]:%Y-%m-%d %H:%M} was stopped at its stage {row[5]} and is gone on "
+            "with; what has come since then is no part of it."
         )
         return row[1]
 
@@ -262,8 +267,8 @@ class Pipeline:
         except BaseException as error:
             if not self.connection.closed:
                 is_stopped = isinstance(error, KeyboardInterrupt)
-                reason = "stopped by Ctrl-C" if is_stopped else f"{type(error).__name__}: {error}"
-                self._set_state(run.run_no, "failed", reason[:1000], is_interrupted=is_stopped)
+                reason = STOPPED if is_stopped else f"{type(error).__name__}: {error}"
+                self._set_state(run.run_no, "failed", reason[:1000])
             raise
         self._set_state(run.run_no, "complete" if wanted == names else "running", None)
 
@@ -315,9 +320,8 @@ class Pipeline:
             if not self.connection.closed:
                 self._one("unlock_run", fingerprint=fingerprint)
 
-    def _set_state(self, run_no: int, state: str, error: str | None, *, is_interrupted: bool = False) -> None:
-        told = {"run_no": run_no, "state": state, "error": error, "is_interrupted": is_interrupted}
-        self.connection.execute(QUERIES["end_run"], told)
+    def _set_state(self, run_no: int, state: str, error: str | None) -> None:
+        self.connection.execute(QUERIES["end_run"], {"run_no": run_no, "state": state, "error": error})
 
     def _one(self, query: str, **parameters: Any) -> Any:
         row = self.connection.execute(QUERIES[query], parameters or None).fetchone()

@@ -20,6 +20,7 @@ from workers.tables import read_columns
 
 logger = logging.getLogger(__name__)
 
+PROTOCOLS = ("loo", "global")
 Part = Literal["validation", "test", "production"]
 Progress = Callable[[int, int, str], None]
 

@@ -5,12 +5,14 @@ asked is the only one at the database.
 """
 
 import json
+import os
 import pickle
+import shutil
 import signal
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,7 @@ from workers.models.training import TrainingConfig
 
 _SECONDS_BETWEEN_LOOKS = 0.1
 _SECONDS_OF_GRACE = 5
+_PREFIX = "recsql-training-"
 
 
 def fit_together(model: Model, data: TrainingData, options: TrainingOptions, n_processes: int) -> dict[str, float]:
@@ -59,7 +62,8 @@ def fit_together(model: Model, data: TrainingData, options: TrainingOptions, n_p
         return model.fit(data, options)
     if options.device.startswith("cuda") and torch.cuda.device_count() < n_processes:
         raise ModelError(f"there are {torch.cuda.device_count()} GPUs for {n_processes} processes; use fewer processes")
-    with tempfile.TemporaryDirectory(prefix="recsql-training-") as name:
+    _forget_killed()
+    with tempfile.TemporaryDirectory(prefix=f"{_PREFIX}{os.getpid()}-") as name:
         folder = Path(name)
         told = get_context("spawn").SimpleQueue()
         n_threads = max(1, torch.get_num_threads() // n_processes)
@@ -83,6 +87,15 @@ def fit_together(model: Model, data: TrainingData, options: TrainingOptions, n_p
         model.restore(load_artifact((folder / "artifact").read_bytes()).state())
         model.use_device(options.device)
         return json.loads((folder / "measured").read_text())
+
+
+def _forget_killed() -> None:
+    """Delete what a training that was killed had handed to its processes."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        pid = folder.name.removeprefix(_PREFIX).partition("-")[0]
+        with suppress(OSError):
+            if pid.isdecimal() and folder.stat().st_uid == os.getuid() and not Path(f"/proc/{pid}").exists():
+                shutil.rmtree(folder)
 
 
 def _silent(done: int, total: int, note: str) -> None:

@@ -200,11 +200,13 @@ def _keep(run: Run, name: str, source_kind: str) -> _Told:
     """Take over the version of the run to go on from; user vectors are computed of those alone who did something."""
     kept = find_version(run, name, run.since_no)
     if kept is None:
-        return _Told(False, f"trained, since run {run.since_no} has no version of it")
+        return _Told(False, f"trained, since run {run.since_no} has no version of it that can be used")
     if kept.item_nos is None:
         return _Told(False, f"trained, since version {kept.version_no} is of an earlier release")
     if run.since_models.get(name, {}) != run.config.models.get(name, {}):
         return _Told(False, f"trained, since its options have changed since run {run.since_no}")
+    if not run.one("is_artifact_whole", version_no=kept.version_no):
+        return _Told(False, f"trained, since the artifact of version {kept.version_no} is damaged")
     dim = run.one("version_dim", version_no=kept.version_no)
     if dim is None and source_kind == "vector":
         return _Told(False, f"trained, since version {kept.version_no} has no vectors")

@@ -32,8 +32,8 @@ def emit(data: Mapping[str, Any] | Sequence[Any], as_json: bool, text: Renderabl
     if as_json:
         print(json.dumps(data, default=_plain))  # noqa: T201
     else:
-        # What names hold is no markup.
-        _stdout.print(text if text is not None else table(data), markup=False)
+        # What names hold is no markup, and a line that is to be copied is not broken.
+        _stdout.print(text if text is not None else table(data), markup=False, soft_wrap=isinstance(text, str))
 
 
 def table(data: Mapping[str, Any] | Sequence[Any], title: str | None = None) -> Table:

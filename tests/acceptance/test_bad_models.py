@@ -1,6 +1,7 @@
 """Models that fail or have next to nothing to learn from: one line says why, and what was served goes on serving."""
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,7 @@ def test_option_that_there_is_not_leaves_what_is_served(
         ({"wings": 2}, "transformer has no option wings; it has learning_rate, "),
         ({"n_heads": 3}, "must be a multiple of n_heads"),
         ({"dropout": 2}, "transformer dropout: "),
+        ({"learning_rate": math.inf}, "transformer learning_rate: Input should be a finite number"),
     ):
         assert told_of in refusal(cli("publish", env=options(**changes)))
     assert_serves(cli, database, served)
@@ -113,6 +115,36 @@ def test_damaged_artifact_is_trained_anew(
     assert_serves(cli, database, again["run_no"])
     assert one(database, f"select artifact is not null from recsql.model_version where version_no = {newest}")
     assert one(database, "select artifact is null from recsql.model_version where version_no = 2")
+
+
+def test_damaged_artifact_is_exported_by_nobody_and_trained_anew_since_its_run(
+    cli: Cli, database: str, connection: Connection, served: int, options: Callable[..., dict[str, str]]
+) -> None:
+    flip = "set_byte(artifact, octet_length(artifact) / 2, 255 - get_byte(artifact, octet_length(artifact) / 2))"
+    connection.execute(f"update recsql.model_version set artifact = {flip}".encode())
+    line = refusal(cli("model", "export", 1, "model.safetensors", env=options()))
+    assert line == f"Error: The artifact of version 1 is damaged: 'recsql run --since {served}' trains that model anew."
+    again = told(cli("run", "--since", served, "--json", env=options()))
+    assert again["run_no"] != served
+    assert_serves(cli, database, again["run_no"])
+    note = f"select detail ->> 'transformer' from recsql.run_stage where run_no = {again['run_no']} and stage = 'train'"
+    assert one(database, note) == "trained, since the artifact of version 1 is damaged"
+    assert cli("model", "export", 2, "model.safetensors", env=options()).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "env", "told_of"),
+    [
+        (["train", "--protocol", "foo"], {}, "There is no protocol 'foo': protocols are loo and global."),
+        (["train"], {"RECSQL_THREADS": "-3"}, "RECSQL_THREADS"),
+        (["train"], {"RECSQL_THREADS": "0"}, "RECSQL_THREADS"),
+    ],
+)
+def test_settings_that_there_are_not_are_refused_by_name(
+    cli: Cli, database: str, arguments: list[str], env: dict[str, str], told_of: str
+) -> None:
+    assert told_of in refusal(cli(*arguments, env=env))
+    assert one(database, "select count(*) from recsql.run") == 0
 
 
 def test_three_items_and_users_of_one_event(

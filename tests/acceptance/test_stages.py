@@ -55,7 +55,7 @@ def test_commands_that_compute_refuse_what_they_cannot_do(cli):
     assert wrong.stderr.startswith("Error: There is no part 'tomorrow'")
     protocol = cli("evaluate", "--protocol", "random")
     assert protocol.returncode == 1
-    assert "Protocols are loo and global" in protocol.stderr
+    assert "protocols are loo and global" in protocol.stderr
     rollback = cli("rollback")
     assert rollback.returncode == 1
     assert "Publish a run first" in rollback.stderr
@@ -155,7 +155,7 @@ def test_training_killed_goes_on_at_its_last_epoch_when_more_has_happened(cli, s
     again = cli("train", "--json", env=env)
     assert again.returncode == 0, again.stderr
     assert json.loads(again.stdout)["run_no"] == 1
-    assert "Run 1 of 20" in again.stderr
+    assert "Run 1 (production) of 20" in again.stderr
     assert epochs() == list(range(reached + 1, 41))
     metrics = connection.execute("select (metrics ->> 'epochs')::float from recsql.model_version").fetchall()
     assert metrics == [(40,)]

@@ -44,6 +44,14 @@ def test_version_that_is_damaged_is_not_gone_on_from(simulated: Connection) -> N
     assert versions(simulated)[1][2:] == (None, 3, None)
 
 
+def test_training_on_nothing_new_tells_no_loss(simulated: Connection) -> None:
+    train(simulated, ON)
+    simulated.execute("select recsql_api.upsert_item('fresh', 'An item that nobody has')")
+    train(simulated, ON)
+    found = simulated.execute("select metrics ? 'loss' from recsql.model_version order by version_no").fetchall()
+    assert found == [(True,), (False,)]
+
+
 def versions(connection: Connection) -> list[tuple[Any, ...]]:
     query = (
         "select version_no, run_no, parent_version_no, (metrics ->> 'epochs')::float, "

@@ -424,7 +424,7 @@ def test_run_since_trains_what_cannot_be_kept_and_says_so(simulated, served):
     ).fetchone()[0]
     earlier = versions_of(simulated, served)
     assert notes["als"] == f"trained, since its options have changed since run {served}"
-    assert notes["bpr"] == f"trained, since run {served} has no version of it"
+    assert notes["bpr"] == f"trained, since run {served} has no version of it that can be used"
     assert notes["neumf"] == f"trained, since version {earlier['neumf']} is of an earlier release"
     assert notes["transformer"].startswith(f"version {earlier['transformer']} is kept")
     kept = versions_of(simulated, run_no)

@@ -1,9 +1,14 @@
 """The pipeline on a small simulated catalogue: stages, resuming, choosing, publishing, pruning; and the jobs."""
 
+import time
+
+import psycopg
 import pytest
+from psycopg.rows import dict_row
 
 from recsql import ingest
 from recsql.errors import PipelineError
+from recsql.queries import QUERIES
 from recsql.readers.simulated import SimulatedReader
 from workers import stages
 from workers.app import STALLED_AFTER, app, connected_app, defer_job, run_worker, schedules
@@ -231,8 +236,8 @@ def test_refresh_that_was_stopped_goes_on_when_more_has_happened(simulated, monk
     assert made[: len(begun)] == begun
     assert runs(simulated) == made
     assert len(said) == 1
-    assert said[0].startswith(f"Run {begun[-1]} of 20")
-    assert " was stopped at its stage candidates and is gone on with" in said[0]
+    assert said[0].startswith(f"Run {begun[-1]} ({part}) of 20")
+    assert " was stopped at its stage candidates and is gone on with; what has come since" in said[0]
     # What has come since is for the next one.
     again = Pipeline(simulated, TINY, notice=said.append).refresh()
     assert again.is_new
@@ -270,14 +275,34 @@ def test_run_that_failed_is_begun_anew_when_more_has_happened(simulated, monkeyp
     with pytest.raises(ValueError, match="no"):
         Pipeline(simulated, TINY).run("production")
     monkeypatch.undo()
-    assert simulated.execute("select stage from recsql.run").fetchone() == (None,)
+    assert shown(simulated) == [(1, "failed", "candidates")]
     like(simulated)
     assert Pipeline(simulated, TINY).run("production") == 2
 
 
-def test_run_that_another_process_makes_is_left_to_it(simulated, monkeypatch, database):
-    import psycopg
+def shown(connection):
+    """Number, state and stage of each run as ``recsql status`` shows them."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        found = cursor.execute(QUERIES["run_status"]).fetchall()
+    return [(row["run_no"], row["state"], row["stage"]) for row in reversed(found)]
 
+
+def test_status_tells_a_run_that_somebody_makes_from_others(simulated, database):
+    Pipeline(simulated, TINY).run("production", until="cosine")
+    assert shown(simulated) == [(1, "partial", "cosine")]
+    # As while a process is at the next stage.
+    simulated.execute("update recsql.run set stage = 'ease'")
+    with psycopg.connect(database, autocommit=True) as other:
+        other.execute("select pg_advisory_lock(hashtextextended('recsql.run ' || fingerprint, 0)) from recsql.run")
+        assert shown(simulated) == [(1, "running", "ease")]
+    deadline = time.monotonic() + 60
+    while shown(simulated) != [(1, "killed", "ease")]:
+        assert time.monotonic() < deadline
+    Pipeline(simulated, TINY).run("production")
+    assert shown(simulated) == [(1, "complete", stages.stages_of("production")[-1])]
+
+
+def test_run_that_another_process_makes_is_left_to_it(simulated, monkeypatch, database):
     stop(monkeypatch, "production")
     with pytest.raises(KeyboardInterrupt):
         Pipeline(simulated, TINY).run("production")
@@ -341,8 +366,6 @@ def test_publish_is_made_anew_once_validation_has_chosen(simulated):
 
 
 def test_run_refuses_a_second_process(simulated, database, await_unlocked):
-    import psycopg
-
     pipeline = Pipeline(simulated, TINY)
     run_no = pipeline.run("production", until="popularity")
     fingerprint = simulated.execute("select fingerprint from recsql.run where run_no = %s", (run_no,)).fetchone()[0]

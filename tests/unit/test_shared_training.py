@@ -1,5 +1,6 @@
 """Several processes that train one model: they learn what one does, and go on from one checkpoint."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import torch
 from torch import distributed
 from torch.multiprocessing.spawn import spawn
 
+from workers import together
 from workers.models.base import Model, Sequences, TrainingData, TrainingOptions
 from workers.models.registry import get_model
 
@@ -45,6 +47,22 @@ def data() -> TrainingData:
     following = Sequences.from_lists([[(history[-1] + 1) % N_ITEMS] for history in lists])
     content = rng.standard_normal((N_ITEMS, 4)).astype(np.float32)
     return TrainingData(Sequences.from_lists(lists), N_ITEMS, content, following)
+
+
+def test_what_a_killed_training_handed_to_its_processes_is_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(together.tempfile, "gettempdir", lambda: str(tmp_path))
+    # No process has a number so high; this one is alive.
+    for name in ("recsql-training-4999999-abc", f"recsql-training-{os.getpid()}-abc", "recsql-training-mine", "else"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "handed").write_text("")
+    together._forget_killed()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "else",
+        f"recsql-training-{os.getpid()}-abc",
+        "recsql-training-mine",
+    ]
 
 
 def two_processes(task: Callable[[int, str], None], folder: Path) -> None:
@@ -106,6 +124,9 @@ def _fit_and_go_on(rank: int, folder: str) -> None:
     resumed.fit(data(), told)
     assert epochs == [2, 3]
     _save(resumed, f"{folder}/resumed-{rank}.npz")
+    # Left for one process to go on with.
+    with pytest.raises(_KilledError):
+        new_model("plain", dropout=0.3).fit(data(), TrainingOptions(seed=1, progress=killed, checkpoint=checkpoint))
 
 
 def test_two_processes_go_on_as_if_nothing_had_happened(tmp_path: Path) -> None:
@@ -114,3 +135,9 @@ def test_two_processes_go_on_as_if_nothing_had_happened(tmp_path: Path) -> None:
         with np.load(tmp_path / f"whole-{rank}.npz") as whole, np.load(tmp_path / f"resumed-{rank}.npz") as resumed:
             for name in whole.files:
                 np.testing.assert_array_equal(whole[name], resumed[name], err_msg=name)
+    epochs: list[int] = []
+    options = TrainingOptions(
+        1, progress=lambda done, total, note: epochs.append(done), checkpoint=tmp_path / "0/checkpoint"
+    )
+    new_model("plain", dropout=0.3).fit(data(), options)
+    assert epochs == [2, 3]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from recsql.errors import ModelError
-from workers.models import losses
+from workers.models import losses, training
 from workers.models.base import Sequences, TrainingData, TrainingOptions
 from workers.models.batching import Batch, history_batches, training_batches
 from workers.models.bert4rec import Bert4Rec, Bert4RecConfig
@@ -78,6 +78,26 @@ def test_training_that_was_killed_goes_on_as_if_nothing_had_happened(
     assert epochs == [3, 4]
     assert {**again, "seconds": 0} == {**measured, "seconds": 0}
     states_equal(whole, resumed)
+
+
+def test_seconds_of_a_training_are_those_before_it_was_killed_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+
+    def tick(done: int, total: int, note: str) -> None:
+        nonlocal now
+        now += 100
+        if done == 3 and now == 300:
+            raise _KilledError
+
+    monkeypatch.setattr(training.time, "perf_counter", lambda: now)
+    line = tmp_path / "line.checkpoint"
+    with pytest.raises(_KilledError):
+        Line([1.0] * 3).measured({"epochs": 4}, TrainingOptions(checkpoint=line, progress=tick))
+    # Two epochs of 100 seconds are in the checkpoint, and two more follow it.
+    now = 5000.0
+    assert Line([1.0] * 2).measured({"epochs": 4}, TrainingOptions(checkpoint=line, progress=tick))["seconds"] == 400
 
 
 def test_checkpoint_of_another_training_is_left_alone(tmp_path: Path) -> None:
@@ -162,12 +182,16 @@ class Line:
 
     def train(self, config: dict[str, Any], options: TrainingOptions | None = None) -> float:
         """The number after a training from 0."""
+        self.measured(config, options)
+        return float(self.module.state_dict()["weight"])
+
+    def measured(self, config: dict[str, Any], options: TrainingOptions | None = None) -> dict[str, float]:
+        """What is measured in a training from 0."""
         self.module.load_state_dict({"weight": torch.zeros(1, 1)})
         plain = {"average": 0, "warmup_steps": 0, "weight_decay": 0}
-        module, _ = train(
-            self.task(), TrainingConfig.model_validate(plain | config), options or TrainingOptions(), "line"
-        )
-        return float(module.state_dict()["weight"])
+        return train(self.task(), TrainingConfig.model_validate(plain | config), options or TrainingOptions(), "line")[
+            1
+        ]
 
 
 def test_training_keeps_the_best_epoch_and_stops_when_it_no_longer_gets_better() -> None:

@@ -29,7 +29,7 @@ Progress = Callable[[int, int, str], None]
 class ModelConfig(BaseModel):
     """Hyperparameters; unknown ones are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 @dataclass(frozen=True)

@@ -29,8 +29,8 @@ _SECONDS_KEPT = 14 * 86_400
 
 
 def fingerprint_of(config: ModelConfig, options: TrainingOptions, arrays: Mapping[str, np.ndarray | None]) -> str:
-    """A digest of everything that decides a training's outcome, and of how many processes share it."""
-    decisive = [_FORMAT, config.model_dump(mode="json"), options.seed, world_size()]
+    """A digest of everything that decides a training's outcome."""
+    decisive = [_FORMAT, config.model_dump(mode="json"), options.seed]
     digest = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode())
     for name, array in sorted(arrays.items()):
         digest.update(f"{name} {None if array is None else (array.dtype.str, array.shape)}".encode())
@@ -51,7 +51,7 @@ def save_checkpoint(state: "State", path: Path, fingerprint: str) -> None:
         return
     content = {
         "fingerprint": fingerprint,
-        "progress": json.dumps([state.epoch, state.step, state.best, state.rng.bit_generator.state]),
+        "progress": json.dumps([state.epoch, state.step, state.seconds, state.best, state.rng.bit_generator.state]),
         "module": state.module.state_dict(),
         "averaged": state.averaged.state_dict(),
         "optimizer": state.optimizer.state_dict(),
@@ -98,16 +98,18 @@ def resume(state: "State", path: Path, fingerprint: str) -> bool:
         content = _of_first(lambda: _read(path, fingerprint))
         if content is None:
             return False
-        state.epoch, state.step, state.best, random = json.loads(content["progress"])
+        state.epoch, state.step, state.seconds, state.best, random = json.loads(content["progress"])
         state.module.load_state_dict(content["module"])
         state.averaged.load_state_dict(content["averaged"])
         state.optimizer.load_state_dict(content["optimizer"])
         state.kept = {name: value.to(state.device) for name, value in content["kept"].items()}
         state.rng.bit_generator.state = random
-        of_cpu, of_gpu = content["randoms"][rank()]
+        # Of more processes than there were the others go on with what their seed gives.
+        of_cpu, of_gpu = dict(enumerate(content["randoms"])).get(rank(), (None, None))
     except _UNREADABLE as error:
         raise ModelError(f"the checkpoint {path} cannot be read ({error}); delete it and train again") from error
-    torch.set_rng_state(of_cpu)
+    if of_cpu is not None:
+        torch.set_rng_state(of_cpu)
     if of_gpu is not None:
         torch.cuda.set_rng_state(of_gpu, state.device)
     return True

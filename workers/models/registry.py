@@ -65,13 +65,13 @@ def save_int8_artifact(model: Model) -> bytes:
     """Serialise a trained model in 8 bits a number.
 
     Raises:
-        ModelError: if its score is not an inner product of learned vectors.
+        ModelError: if it is not one network over item vectors.
     """
     from workers.models.inner_product import InnerProductModel
     from workers.models.quantised import Quantised
 
     if not isinstance(model, InnerProductModel):
-        raise ModelError(f"{model.name} has no form of 8 bits: only models whose score is an inner product do")
+        raise ModelError(f"{model.name} has no form of 8 bits: only models of one network over item vectors do")
     return _pack(INT8_FORMAT_VERSION, model.name, Quantised(model))
 
 

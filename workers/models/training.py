@@ -101,24 +101,26 @@ def train(
 
     Returns:
         The module with the kept weights, and what was measured: ``epochs`` and ``loss`` of the kept epoch, ``ndcg@10``
-        with validation, ``seconds``.
+        with validation, ``seconds`` of all epochs, those before the process was killed included.
 
     Raises:
         ModelError: the loss, or a weight, is no longer a number; says at which step, of all epochs. The checkpoint
             then is of the epoch before. Also if a GPU's memory does not hold a step, or the checkpoint cannot be read
             or written.
     """
-    started = time.perf_counter()
     state = State(task.module, config, options)
     if options.checkpoint is not None:
         make_folder(options.checkpoint)
         if resume(state, options.checkpoint, fingerprint):
             _log.info("training goes on", extra={"epoch": state.epoch})
+    # With what those took that were trained before it was killed.
+    began = time.perf_counter() - state.seconds
     with curves(options) as draw:
         while state.epoch < config.epochs and not state.is_stalled:
             with _memory_explained():
                 mean_loss = state.run_epoch(task)
-                measured = {"epochs": float(state.epoch), "loss": mean_loss}
+                # Where nothing is new to a version that is gone on from, there is no loss.
+                measured = {"epochs": float(state.epoch)} | ({} if mean_loss is None else {"loss": mean_loss})
                 if task.validate is not None:
                     measured["ndcg@10"] = task.validate(state.averaged)
             state.judge(measured)
@@ -127,10 +129,11 @@ def train(
             options.measured(measured)
             options.progress(state.epoch, config.epochs, told)
             _log.info("epoch trained", extra=measured)
+            state.seconds = time.perf_counter() - began
             if options.checkpoint is not None:
                 save_checkpoint(state, options.checkpoint, fingerprint)
     task.module.load_state_dict(state.kept)
-    return task.module, {**state.best, "seconds": time.perf_counter() - started}
+    return task.module, {**state.best, "seconds": state.seconds}
 
 
 @contextmanager
@@ -180,7 +183,8 @@ class State:
         self.optimizer = _new_optimizer(module, config)
         self.epoch = 0
         self.step = 0
-        self.best: dict[str, float] = {"epochs": 0.0, "loss": 0.0}
+        self.seconds = 0.0
+        self.best: dict[str, float] = {"epochs": 0.0}
         self.kept: dict[str, Any] = {}
 
     @property
@@ -188,8 +192,8 @@ class State:
         """Whether the last epochs were no better than the best one."""
         return self.epoch - self.best["epochs"] >= self.config.patience and bool(self.kept)
 
-    def run_epoch(self, task: Task[B]) -> float:
-        """One pass over the data; the mean loss.
+    def run_epoch(self, task: Task[B]) -> float | None:
+        """One pass over the data; the mean loss, None where there is nothing to learn from.
 
         Raises:
             ModelError: the loss of a step is no number, or a weight after the last of them.
@@ -213,7 +217,7 @@ class State:
                 f"training diverged: weights of epoch {self.epoch} are no numbers after step {self.step}; "
                 f"lower learning_rate (now {self.config.learning_rate:g}) and train again"
             )
-        return float(total) / max(n_places, 1e-12)
+        return float(total) / n_places if n_places else None
 
     def _check(self, bad_step: Tensor, total: Tensor) -> None:
         """Stop where the loss of a step was no number, or the sum of an epoch's losses no longer is.
