@@ -328,6 +328,10 @@ def test_curves_are_written_offline_to_weights_and_biases(tmp_path: Path, monkey
     options = TrainingOptions(wandb_project="recsql", name="run-7-transformer")
     Transformer(TransformerConfig.model_validate(SMALL)).fit(data(), options)
     (file,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
+    # A process of the client's writes it, which may be a little behind.
+    deadline = time.monotonic() + 60
+    while b"run-7-transformer" not in file.read_bytes() and time.monotonic() < deadline:
+        time.sleep(0.1)
     # The client's own format: names stand in it as they are, those of figures once an epoch at least.
     written = file.read_bytes()
     assert b"run-7-transformer" in written
