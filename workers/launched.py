@@ -14,6 +14,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from recsql.cli.output import console
+
 if TYPE_CHECKING:
     from workers.models.base import Model, TrainingData, TrainingOptions
 
@@ -99,8 +101,9 @@ def train_shares() -> None:
         name, config, data, options = told[0]
         try:
             get_model(name)(config).fit(data, replace(options, device=device))
-        except ModelError:
-            # The first one has it too, and time to say so before torchrun ends them all.
+        except ModelError as error:
+            console.print(f"Process {distributed.get_rank()}: {error}", markup=False, highlight=False, soft_wrap=True)
+            # Most often the first one has it too, and time to say so before torchrun ends them all.
             time.sleep(_SECONDS_OF_GRACE)
             sys.exit(1)
     distributed.destroy_process_group()

@@ -178,7 +178,7 @@ class Pipeline:
         earlier = None if since is None else self._earlier(since)
         in_use = self.configuration()
         data, settings = self._input(in_use)
-        # Runs beside the main one have their input from it, and are soon made again.
+        # Runs that keep the models of another one are soon made again.
         may_go_on = since is None and policy_no is None
         # Of validation nothing is asked: it is what chooses. What it chose is input to the others.
         chosen, epochs = (None, {}) if part == "validation" else self._chosen()
@@ -237,14 +237,18 @@ class Pipeline:
         data, settings = known or self._input(self.configuration())
         asked = {"settings": settings, "stopped": STOPPED}
         row = self.connection.execute(QUERIES["interrupted_run"], asked).fetchone()
-        if row is None or row[1] == data or row[2] not in parts or not self._one("lock_run", fingerprint=row[0]):
+        if row is None:
             return data
-        self._one("unlock_run", fingerprint=row[0])
+        fingerprint, begun_on, part, run_no, started_at, stage = row
+        # Who makes a run at the moment has its lock.
+        if begun_on == data or part not in parts or not self._one("lock_run", fingerprint=fingerprint):
+            return data
+        self._one("unlock_run", fingerprint=fingerprint)
         self.notice(
-            f"Run {row[3]} ({row[2]}) of {row[4]:%Y-%m-%d %H:%M} was stopped at its stage {row[5]} and is gone on "
+            f"Run {run_no} ({part}) of {started_at:%Y-%m-%d %H:%M} was stopped at its stage {stage} and is gone on "
             "with; what has come since then is no part of it."
         )
-        return row[1]
+        return begun_on
 
     def _begin(self, part: Part, fingerprint: str, config: PipelineConfig) -> int:
         split_no = None if part == "production" else self._one("make_split", protocol=self.config.protocol, part=part)

@@ -130,7 +130,9 @@ def _train(run: Run, name: str, source_kind: str, progress: Progress) -> None:
     if name in run.epochs and has_epochs:
         options = options | {"epochs": run.epochs[name]}
     model = kind(kind.Config(**options))
-    targets = _targets(run, name) if has_epochs else None
+    targets = _targets(run)
+    if targets is None and run.part == "validation" and has_epochs:
+        run.notice(f"{name} is trained for all its epochs: nobody known did anything after the validation cut.")
     settings, named = get_settings(), f"run-{run.run_no}-{name}"
     checkpoints = settings.checkpoints or settings.home / "checkpoints"
     forget_stale(checkpoints)
@@ -177,15 +179,10 @@ def _train(run: Run, name: str, source_kind: str, progress: Progress) -> None:
     run.trained[name] = model
 
 
-def _targets(run: Run, name: str) -> Sequences | None:
-    """What a model chooses its number of epochs by: only validation may look at what came next."""
-    if run.part != "validation":
-        return None
-    targets = run.data.targets
-    if targets is None or not len(targets.items):
-        run.notice(f"{name} is trained for all its epochs: nobody known did anything after the validation cut.")
-        return None
-    return targets
+def _targets(run: Run) -> Sequences | None:
+    """What a model chooses its number of epochs by, if anything is: only validation may look at what came next."""
+    targets = run.data.targets if run.part == "validation" else None
+    return targets if targets is not None and len(targets.items) else None
 
 
 @dataclass(frozen=True)
